@@ -10,12 +10,15 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import generated
 from axe import violations
 from browsing import CHROMIUM, PHONE, Watch, playwright
 from live import Live, running
+from medloupe.imaging.rephotograph import photograph_light_box
 from medloupe.ondevice.folder import write_folder
 from medloupe.ondevice.release import Release, build_release
 from medloupe.serving.engine.checkup import CheckUp
@@ -101,20 +104,50 @@ def test_answers_when_the_server_is_gone(own: Live, open_page: Any, pictures: li
     assert page.evaluate("async () => (await caches.keys()).filter(k => k.startsWith('medloupe'))") == []
 
 
-def test_photographs_are_left_to_the_server(own: Live, open_page: Any, pictures: list[Path]) -> None:
+def test_photographs_are_told_as_the_server_tells_them(own: Live, open_page: Any, pictures: list[Path]) -> None:
+    pixels = np.asarray(Image.open(pictures[1]).convert("RGB").resize((400, 400)))
+    photograph = pictures[0].with_name("photograph.jpg")
+    Image.fromarray(photograph_light_box(pixels, np.random.default_rng(3))).save(photograph, quality=85)
+    told = own.ask("spots", photograph.read_bytes()).json()
+    assert (told["state"], told["photo"]["found"]) == ("unusable", True)  # it has not learned from photographs
+
     page = open_page(own)
     opened(page)
-    page.locator("[data-files]").set_input_files([pictures[0]])
-    playwright.expect(page.get_by_text("Say first what the pictures are.")).to_be_visible()
+    playwright.expect(page.get_by_role("radio", name="This device looks whether")).to_be_checked()
+    page.get_by_role("radio", name="Spots").check()
+    answered = page.locator("[data-list] > li[data-state]:not([data-state=''])")
+    page.locator("[data-files]").set_input_files([photograph])
+    playwright.expect(answered).to_have_count(1, timeout=60_000)
+    playwright.expect(answered.first).to_contain_text("This check-up does not read photographs")
+    playwright.expect(answered.first.get_by_label("What was cut out of the photograph")).to_be_visible()
     page.get_by_role("radio", name="Photographs of a screen").check()
     page.locator("[data-files]").set_input_files([pictures[0]])
-    playwright.expect(page.get_by_text("Send them to the server.")).to_be_visible()
-    playwright.expect(page.locator("[data-list] > li")).to_have_count(0)
-    page.get_by_role("radio", name="The pictures themselves").check()
+    playwright.expect(answered).to_have_count(2, timeout=60_000)
+    playwright.expect(answered.first).to_contain_text("This check-up does not read photographs")
+    assert violations(page) == []
+
     foreign = pictures[0].with_suffix(".webp")
     foreign.write_bytes(b"RIFF\0\0\0\0WEBPVP8 ")
-    answered = ask(page, "Spots", foreign)
+    page.get_by_role("radio", name="The pictures themselves").check()
+    page.locator("[data-files]").set_input_files([pictures[0], foreign])
+    playwright.expect(answered).to_have_count(4, timeout=60_000)
     playwright.expect(answered.first).to_contain_text("Only JPEG and PNG are read on this device.")
+
+
+def test_heat_maps_are_laid_over_the_picture(own: Live, open_page: Any, pictures: list[Path]) -> None:
+    page = open_page(own)
+    opened(page)
+    said = own.ask("spots", pictures[1].read_bytes()).json()
+    assert said["state"] not in ("refused", "unusable")
+    one = ask(page, "Spots", pictures[1]).first
+    label = page.evaluate("async () => (await (await fetch('release.json')).json()).checkups[0].labels[0]")
+    one.get_by_label("Show what speaks for").select_option(label)
+    playwright.expect(one.locator("canvas.over")).to_be_visible()
+    drawn = "(c) => [...c.getContext('2d').getImageData(0, 0, c.width, c.height).data].filter((_, i) => i % 4 === 3)"
+    assert max(one.locator("canvas.over").evaluate(drawn)) > 100
+    assert violations(page) == []
+    one.get_by_label("Show what speaks for").select_option("")
+    playwright.expect(one.locator("canvas.over")).to_have_count(0)
 
 
 def test_without_the_runtime_the_page_says_so(live: Live, open_page: Any) -> None:

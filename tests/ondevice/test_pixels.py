@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import random
 import struct
 import zlib
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +12,7 @@ from PIL import Image
 
 from medloupe.imaging.decode import decode_picture
 from medloupe.imaging.quality import MEASURES, as_numbers
-from pocket import Browser
+from pocket import Browser, saved, turned
 
 SIDE = 224
 
@@ -25,18 +23,6 @@ def made(seed: int, width: int, height: int) -> Image.Image:
     coarse = 2 ** (seed % 5)
     pixels = rng.integers(0, 256, (max(2, height // coarse), max(2, width // coarse), 3), np.uint8)
     return Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC)
-
-
-def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def turned(orientation: int) -> Image.Exif:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    return exif
 
 
 def check(modules: Browser, data: bytes) -> None:

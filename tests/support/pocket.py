@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import functools
+import io
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,8 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from medloupe.ondevice.folder import write_folder
+from medloupe.ondevice.photographs import describe_finder
 from medloupe.ondevice.release import TYPES
 from medloupe.ondevice.runtime import COMMAND, find_runtime
 from medloupe.serving.engine.checkup import CheckUp
@@ -35,11 +38,11 @@ PICTURES = {  # which real sets each shipped check-up that a browser answers is 
     "skin": "skin",
 }
 _MISSING = f"onnxruntime-web was not taken: {COMMAND} fetches it, as `make test` does"
-_ANSWER = """async ([mark, card, data]) => {
+_ANSWER = """async ([mark, card, data, photo]) => {
   const {Asking} = await import(`${location.origin}/app/${mark}/asking.js`);
   globalThis.asking ??= new Asking();
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-  try { return await asking.answer(card, new Blob([bytes])); }
+  try { return await asking.answer(card, new Blob([bytes]), photo); }
   catch (e) { if (!e.unreadable) throw e; return {unreadable: e.unreadable}; }
 }"""
 _READ = """async ([origin, data, side]) => {
@@ -53,6 +56,32 @@ _READ = """async ([origin, data, side]) => {
     return {pixels: btoa(text), size: [decoded.width, decoded.height], measures: Object.fromEntries(measures)};
   } catch (e) { if (e.name !== "Unreadable") throw e; return {unreadable: e.code}; }
 }"""
+
+_STRAIGHTEN = """async ([origin, data, side, request, finder]) => {
+  const photograph = await import(`${origin}/photograph.js`), {fit} = await import(`${origin}/picture.js`);
+  const {measure} = await import(`${origin}/quality.js`);
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const picture = await photograph.straighten(bytes, side, request, finder);
+  let text = "";
+  for (const v of fit(picture, side)) text += String.fromCharCode(v);
+  const measures = Object.entries(measure(picture)).map(([k, v]) => [k, Number.isNaN(v) ? null : v]);
+  const {photo, width, height, facts} = picture, size = [width, height];
+  return {pixels: btoa(text), photo: photo ?? null, size, facts, measures: Object.fromEntries(measures)};
+}"""
+
+
+def saved(image: Image.Image, kind: str, **options: Any) -> bytes:
+    """A picture as a file of that kind."""
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def turned(orientation: int) -> Image.Exif:
+    """EXIF that says how a picture lies."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
 
 
 class Hold:
@@ -112,6 +141,13 @@ class Browser:
         read = self.page.evaluate(_READ, [self.origin, base64.b64encode(data).decode(), side])
         return {**read, "pixels": base64.b64decode(read["pixels"])} if "pixels" in read else read
 
+    def straighten(self, data: bytes, mode: str, corners: Any = None, side: int = 224) -> Mapping[str, Any]:
+        """A picture, perhaps cut out of a photograph: {pixels (bytes), photo, size, facts, measures}."""
+        request = {"mode": mode, "corners": corners}
+        sent = [self.origin, base64.b64encode(data).decode(), side, request, describe_finder()]
+        read = self.page.evaluate(_STRAIGHTEN, sent)
+        return {**read, "pixels": base64.b64decode(read["pixels"])}
+
 
 @pytest.fixture(scope="module")
 def modules(chromium: Any) -> Iterator[Browser]:
@@ -130,12 +166,16 @@ def shipped_pictures() -> Sequence[str]:
 
 @contextmanager
 def answering(chromium: Any, folder: Path, names: Sequence[str]) -> Iterator[Any]:
-    """Asks shipped check-ups in a page that a plain web server handed out: a function of name and bytes."""
+    """Asks shipped check-ups in a page that a plain web server handed out: a function of name, bytes and photo."""
     release = build_device_release([CheckUp.of(load_shipped(name)) for name in names], server=False)
     write_folder(release, folder)
     cards = {card["name"]: card for card in release.index["checkups"]}
     with served(folder) as origin:
         page = chromium.new_page()
         page.goto(f"{origin}/release.json")
-        yield lambda name, data: page.evaluate(_ANSWER, [release.mark, cards[name], base64.b64encode(data).decode()])
+
+        def ask(name: str, data: bytes, photo: str = "never") -> Any:
+            return page.evaluate(_ANSWER, [release.mark, cards[name], base64.b64encode(data).decode(), photo])
+
+        yield ask
         page.close()

@@ -18,7 +18,7 @@ SLOPES = np.linspace(-0.42, 0.42, 43)
 _LEAST_EDGE = 3.0  # levels across two pixels, below which nothing counts as an edge
 _CAPPED = 18.0  # levels from which on an edge counts no more than others
 _NEAR = 4.0  # pixels within which two lines are one, at both ends
-_MOST_POINTS = 1800
+_MOST_POINTS = 1800  # the strongest; more where several are equally strong
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,8 @@ def find_lines(across: np.ndarray, down: np.ndarray, most: int) -> Lines:
     y, x = np.nonzero(edge)
     strength = size[y, x]
     if len(y) > _MOST_POINTS:
-        kept = np.argpartition(strength, len(y) - _MOST_POINTS)[-_MOST_POINTS:]
+        # All that are as strong as the last one: which of equals a partition keeps differs between processors.
+        kept = strength >= np.partition(strength, len(y) - _MOST_POINTS)[len(y) - _MOST_POINTS]
         y, x, strength = y[kept], x[kept], strength[kept]
     votes, left = _vote(x, y - h / 2, np.minimum(strength, _CAPPED) + _CAPPED / 2, h, w)
     start, slope = _peaks(votes, left, h, most)

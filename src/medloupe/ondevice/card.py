@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras
     from medloupe.model.decision import Decision
 
-FORMAT = 2  # of a device card; the app refuses another
+FORMAT = 3  # of a device card; the app refuses another
 _NEVER = 2.0  # in the place of an infinite line: no probability reaches it
 
 
@@ -154,6 +154,7 @@ def describe_for_device(checkup: CheckUpParts, words: Mapping[str, Any]) -> Devi
         "legacy": decision.legacy,
         "rule": _describe_rule(decision),
         "quality": describe_quality(quality),
+        "photographs": decision.photographs,
         "network": put_file(checkup.network),
         "tail": None if checkup.tail is None else _describe_tail(checkup.network, checkup.tail, put, put_file),
         "numbers": [{"name": n, "type": a.dtype.str[1:], "length": a.size} for n, a in arrays.items()],

@@ -22,6 +22,7 @@ from typing import Any
 
 from medloupe.ondevice.card import DeviceCheckUp
 from medloupe.ondevice.icons import SIZES, draw_icon
+from medloupe.ondevice.photographs import describe_finder
 from medloupe.ondevice.runtime import FILES, find_runtime
 from medloupe.utils.files import sha256_of
 from medloupe.version import __version__
@@ -107,6 +108,7 @@ def build_release(
     """
     runtime = find_runtime()
     inside: dict[str, bytes | Path] = {**_read_static(), **styles, "words.json": _json(words)}
+    inside["photographs.json"] = _json(describe_finder())
     if runtime is not None:
         inside |= {f"runtime/{name}": runtime / name for name in FILES}
     told = {name: _measure(data) for name, data in sorted(inside.items())}

@@ -1,42 +1,57 @@
-// The answer to one picture by one check-up: decode, fit, network, head, refusal, quality, decision.
+// The answer to one picture by one check-up: decode, find the photographed picture, fit, network, head, refusal, quality, decision.
 // The same steps in the same order as medloupe/serving/engine/pictures.py.
 
 import { decide, probabilities } from "./decision.js";
+import { evidence } from "./heatmaps.js";
 import { isDoubtful, isInverted, score, sketch, tooPoor } from "./novelty.js";
-import { decode, fit, negativeOf } from "./picture.js";
+import { straighten } from "./photograph.js";
+import { fit, fittedFrame, negativeOf } from "./picture.js";
 import { findFault, measure } from "./quality.js";
 
 /**
- * Answer a file's bytes. checkup: {card, parts, forward, upper}, as checkup.js opens it.
- * Gives {said, probabilities (by label), timings (milliseconds)}; throws Unreadable where the device cannot read the file.
+ * Answer a file's bytes. checkup: {card, parts, forward, upper}, as checkup.js opens it. finder: photographs.json.
+ * photo: "auto" finds out whether it is a photograph of a picture, "never" and "always" say it.
+ * Gives {said, probabilities (by label), photo, cut (what was cut out of a photograph), heat, facts, timings (milliseconds)};
+ * throws Unreadable where the device cannot read the file.
  */
-export async function answer(bytes, checkup) {
+export async function answer(bytes, checkup, finder, photo = "auto") {
   const { card, parts } = checkup, size = card.size, began = performance.now();
-  const picture = await decode(bytes, size);
+  const picture = await straighten(bytes, size, { mode: photo }, finder);
   const pixels = fit(picture, size), measures = measure(picture);
   const seen = performance.now();
-  const { embedding, cut } = await checkup.forward(pixels);
-  const own = checkup.upper ? replaceFirst(embedding, await checkup.upper(cut)) : embedding;
-  const p = probabilities(logits(own, parts.head), card.task);
+  const shared = await checkup.forward(pixels, true);
+  const own = checkup.upper ? joined(shared, await checkup.upper(shared.cut)) : shared;
+  const { embedding } = shared;
+  const p = probabilities(logits(own.embedding, parts.head), card.task);
   const ran = performance.now();
   const refused = await refusal(embedding, pixels, picture, checkup);
-  let unusable = findFault(measures, card.quality);
+  let unusable = judgePhoto(picture.photo, card) ?? findFault(measures, card.quality);
   if (!unusable && !refused && parts.novelty && tooPoor(sketchOf(embedding, parts, card), parts.novelty)) unusable = card.quality.poor;
   const said = decide(p, card, { refused, unusable });
   const shown = card.top ? [...p.keys()].sort((a, b) => p[b] - p[a] || a - b).slice(0, card.top) : [...p.keys()];
   return {
     said,
     probabilities: Object.fromEntries(shown.map((k) => [card.labels[k], p[k]])),
-    facts: picture.plane.facts ?? [],
+    photo: picture.photo ?? null,
+    cut: picture.photo?.corners ? picture.plane : null,
+    heat: refused || unusable ? null : { ...evidence(own.map, parts.head, card, shown), frame: fittedFrame(picture.box[2] - picture.box[0], picture.box[3] - picture.box[1], size) },
+    facts: picture.facts,
     timings: { decode: seen - began, network: ran - seen, answer: performance.now() - ran },
   };
 }
 
-/** The leading numbers of an embedding as the tuned upper stages make them. */
-function replaceFirst(embedding, upper) {
-  const joined = embedding.slice();
-  joined.set(upper);
-  return joined;
+/** Why a photograph cannot be used, as a code; null where it can, or is none. */
+function judgePhoto(photo, { photographs }) {
+  if (!photo) return null;
+  if (!photographs) return "photo_untrained";
+  return photo.corners ? null : "photo_corners";
+}
+
+/** What the network gave, its leading numbers as the tuned upper stages make them. */
+function joined(shared, upper) {
+  const made = {};
+  for (const name of ["embedding", "map"]) (made[name] = shared[name].slice()).set(upper[name]);
+  return made;
 }
 
 /** Calibrated logits of the linear head: float32 (K). */

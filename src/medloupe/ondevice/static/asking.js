@@ -22,9 +22,9 @@ export class Asking {
     return this.#send({ card });
   }
 
-  /** Answer a file: as answer.js gives it. An error has `unreadable`, a code, where the device cannot read the file. */
-  async answer(card, file) {
-    return this.#send({ card, bytes: await file.arrayBuffer() });
+  /** Answer a file: as answer.js gives it. photo: "auto", "never" or "always". An error has `unreadable`, a code, where the device cannot read the file. */
+  async answer(card, file, photo = "auto") {
+    return this.#send({ card, photo, bytes: await file.arrayBuffer() });
   }
 
   #send(message) {

@@ -45,7 +45,7 @@ export async function openCheckup(card, blob, networks) {
   return {
     card,
     parts: readParts(card, numbers, deal),
-    forward: (pixels) => network.see(pixels, card.size, tail ? ["embedding", "cut"] : ["embedding"]),
+    forward: (pixels, map = false) => network.see(pixels, card.size, ["embedding", ...(map ? ["map", ...(tail ? ["cut"] : [])] : [])]),
     upper: tail && ((cut) => tail.raise(cut)),
   };
 }

@@ -4,6 +4,7 @@ import { Asking } from "./asking.js";
 import { Camera, hasCamera } from "./camera.js";
 import { askServer, bytesOf, canKeep, isPackaged, current, forgetAll, keep, ownMark, startWorker } from "./keeper.js";
 import { make, showAnswer, versionOf } from "./view.js";
+import { showPicture } from "./shown.js";
 import { Words, wordsOf } from "./words.js";
 
 const $ = (selector) => document.querySelector(selector);
@@ -19,7 +20,16 @@ async function begin() {
   else release = server?.release ?? null;
   if (canKeep() && kept.length) await startWorker();
   show();
+  warm();
   if (own && server?.release && server.release.id !== own.release.id) await renew(own);
+}
+
+/** Open what is kept while a picture is still to be chosen: compiling the runtime takes most of a start. */
+function warm() {
+  const ready = release?.runtime && offered().find((c) => (chosen ? c.name === chosen : true) && kept.includes(c.name));
+  if (!ready) return;
+  asking ??= new Asking();
+  asking.open(ready).catch((e) => console.warn(e));  // told where it is asked
 }
 
 /** Take up what is new on the server for the check-ups that are kept; whole or not at all. */
@@ -130,9 +140,8 @@ async function change(card, wanted, button) {
 }
 
 async function ask(files) {
-  const source = $("[name=source]:checked")?.value, card = offered().find((c) => c.name === chosen);
-  if (!card || !source) return say(card ? "pocket.say_what" : "pocket.say_which");
-  if (source === "photo") return say("pocket.photo_withheld");
+  const photo = $("[name=source]:checked").value, card = offered().find((c) => c.name === chosen);
+  if (!card) return say("pocket.say_which");
   say("");
   $("[data-answers]").hidden = false;
   asking ??= new Asking();
@@ -142,7 +151,7 @@ async function ask(files) {
     $("[data-list]").prepend(one.item);
     showOne(one);
     try {
-      one.given = await asking.answer(card, file);
+      one.given = await asking.answer(card, file, photo);
     } catch (e) {
       one.unreadable = e.unreadable ?? "failed";
       if (!e.unreadable) console.warn(e);
@@ -157,7 +166,7 @@ function showOne({ file, card, url, given, unreadable, item }) {
   if (given) side.append(...showAnswer(given, card, words));
   else if (unreadable) side.append(make("p", { className: "chip failed", textContent: words.t("answer.state_failed") }), make("p", { textContent: words.t(`pocket.unreadable_${unreadable}`) }));
   else side.append(make("p", { textContent: words.t("pocket.looking") }));
-  item.replaceChildren(make("div", {}, make("img", { src: url, alt: words.t("result.picture") })), side);
+  item.replaceChildren(showPicture(url, given, card, words), side);
   item.dataset.state = given ? given.said.state : unreadable ? "failed" : "";
 }
 
@@ -170,9 +179,8 @@ if (hasCamera()) {
   const camera = new Camera($("[data-camera]"), (name) => words.t(`camera.${name}`), (file) => ask([file]));
   $("[data-live]").hidden = false;
   $("[data-live]").addEventListener("click", () => {
-    const card = offered().find((c) => c.name === chosen), source = $("[name=source]:checked")?.value;
-    if (!card || !source) return say(card ? "pocket.say_what" : "pocket.say_which");
-    if (source === "photo") return say("pocket.photo_withheld");
+    const card = offered().find((c) => c.name === chosen);
+    if (!card) return say("pocket.say_which");
     camera.rules = card.quality;
     camera.open();
   });

@@ -44,14 +44,15 @@ class Network {
     this.session = session;
   }
 
-  /** Run on one picture, uint8 of size * size * 3: {embedding, cut} as far as they are wanted. */
+  /** Run on one picture, uint8 of size * size * 3: {embedding, map, cut (a tensor)} as far as they are wanted. */
   async see(pixels, size, wanted) {
     const made = await this.session.run({ image: new this.ort.Tensor("uint8", pixels, [1, size, size, 3]) }, wanted);
-    return { embedding: made.embedding.data, cut: made.cut ?? null };
+    return { embedding: made.embedding.data, map: made.map?.data ?? null, cut: made.cut ?? null };
   }
 
-  /** Run tuned upper stages on what `see` gave as cut: the leading numbers of the embedding. */
+  /** Run tuned upper stages on what `see` gave as cut: the leading numbers of the embedding, and of the map. */
   async raise(cut) {
-    return (await this.session.run({ cut }, ["embedding"])).embedding.data;
+    const made = await this.session.run({ cut }, ["embedding", "map"]);
+    return { embedding: made.embedding.data, map: made.map.data };
   }
 }

@@ -14,7 +14,7 @@ export function sniff(bytes) {
   return [137, 80, 78, 71, 13, 10, 26, 10].every((v, i) => bytes[i] === v) ? "PNG" : null;
 }
 
-/** Decode a file upright: {plane, box, width, height, kind}. side: to which it will be fitted. */
+/** Decode a file upright: {plane, box, width, height, kind, facts}. side: to which it will be fitted. */
 export async function decode(bytes, side) {
   const kind = sniff(bytes);
   if (!kind) throw new Unreadable("kind");
@@ -41,7 +41,7 @@ function decodeLossy(bytes, side) {
     const left = [2, 3, 6, 7].includes(turn) ? plane.width - w : 0, top = [3, 4, 7, 8].includes(turn) ? plane.height - h : 0;
     box = [left, top, left + w, top + h];
   }
-  return { plane, box, width, height, kind: "JPEG" };
+  return { plane, box, width, height, kind: "JPEG", facts: [] };
 }
 
 /** By how much a JPEG is scaled down while it is decoded, as Pillow's draft takes what decode.py asks. */
@@ -57,7 +57,12 @@ async function decodeLossless(bytes) {
   const head = pngHeader(bytes);
   if (head.width * head.height > MOST_PIXELS) throw new Unreadable("large");
   const plane = turned(await decodePng(bytes), orientation(head.exif));
-  return { plane, box: [0, 0, plane.width, plane.height], width: plane.width, height: plane.height, kind: "PNG" };
+  return whole(plane, "PNG", plane.facts);
+}
+
+/** A picture of which every pixel of a plane counts. */
+export function whole(plane, kind, facts = []) {
+  return { plane, box: [0, 0, plane.width, plane.height], width: plane.width, height: plane.height, kind, facts };
 }
 
 /** The orientation, 1 to 8, of an EXIF block; 1 where it has none or is broken. */

@@ -22,11 +22,28 @@ function toSide(grey, box, [width, height], side) {
   return shrink(grey, w, h, whole, 2);
 }
 
+const greys = new WeakMap(); // by plane, as the box of one is always the same
+
+/** The grey version of a picture on which it is measured. */
+function greyOf({ plane, box }) {
+  if (!greys.has(plane)) greys.set(plane, makeGrey(plane, box));
+  return greys.get(plane);
+}
+
+function makeGrey(plane, box) {
+  const w = Math.max(1, roundHalfEven(box[2] - box[0])), h = Math.max(1, roundHalfEven(box[3] - box[1]));
+  return toSide(toGrey(plane), box, [w, h], Math.min(SIDES[0], Math.max(w, h)));
+}
+
+/** A picture in grey, of 104 pixels at most: by it prescreen.js tells it from a photograph. */
+export function glanceOf(picture) {
+  const grey = greyOf(picture);
+  return toSide(grey, null, [grey.width, grey.height], SIDES[1]);
+}
+
 /** Measure a decoded picture ({plane, box, width, height}); NaN where that cannot be measured. */
 export function measure({ plane, box, width, height }) {
-  const w = Math.max(1, roundHalfEven(box[2] - box[0])), h = Math.max(1, roundHalfEven(box[3] - box[1]));
-  const side = Math.min(SIDES[0], Math.max(w, h));
-  const grey = toSide(toGrey(plane), box, [w, h], side), light = grey.data;
+  const grey = greyOf({ plane, box }), light = grey.data, side = Math.max(grey.width, grey.height);
   const counts = new Float64Array(256);
   let least = 255, most = 0;
   for (const v of light) {
@@ -41,7 +58,7 @@ export function measure({ plane, box, width, height }) {
     if (high < 0 && sum / light.length >= 0.95) high = v;
     if (v >= 250) white += counts[v];
   }
-  const blurs = SIDES.map((s) => (Math.max(w, h) >= s ? blur(toSide(grey, null, [grey.width, grey.height], s)) : NaN));
+  const blurs = SIDES.map((s) => (side >= s ? blur(toSide(grey, null, [grey.width, grey.height], s)) : NaN));
   return {
     shorter: Math.min(width, height),
     aspect: Math.max(width, height) / Math.max(1, Math.min(width, height)),
@@ -82,23 +99,26 @@ function glare(grey, side) {
   const size = Math.max(3, Math.floor(Math.trunc(side * (1 / 23)) / 2) * 2 + 1), reach = size >> 1;
   const { width: w, height: h } = grey;
   let patch = Uint8Array.from(grey.data, (v) => (v >= 250 ? 1 : 0));
-  for (const best of [Math.min, Math.max]) patch = rank(rank(patch, w, h, 1, reach, best), w, h, w, reach, best);
+  for (const all of [true, false]) patch = near(near(patch, w, h, 1, w, reach, all), h, w, w, 1, reach, all);
   const y0 = Math.trunc(h * 0.12), x0 = Math.trunc(w * 0.12);
   let count = 0;
   for (let y = y0; y < h - y0; y++) for (let x = x0; x < w - x0; x++) count += patch[y * w + x];
   return count / Math.max(1, (h - 2 * y0) * (w - 2 * x0));
 }
 
-/** The least or the largest within `reach`, along rows (step 1) or columns (step w). */
-function rank(data, w, h, step, reach, best) {
-  const out = new Uint8Array(data.length), n = step === 1 ? w : h, m = step === 1 ? h : w;
-  for (let y = 0; y < m; y++)
+/** Whether all, or any, within `reach` are 1, along m lines of n places: those of a line `step` apart, lines `line` apart. */
+function near(data, n, m, step, line, reach, all) {
+  const out = new Uint8Array(data.length);
+  for (let y = 0; y < m; y++) {
+    let count = 0;
+    for (let x = 0; x < Math.min(reach, n); x++) count += data[y * line + x * step];
     for (let x = 0; x < n; x++) {
-      const line = step === 1 ? y * w : y;
-      let v = data[line + x * step];
-      for (let k = Math.max(0, x - reach); k <= Math.min(n - 1, x + reach); k++) v = best(v, data[line + k * step]);
-      out[line + x * step] = v;
+      if (x + reach < n) count += data[y * line + (x + reach) * step];
+      if (x > reach) count -= data[y * line + (x - reach - 1) * step];
+      const there = Math.min(x + reach, n - 1) - Math.max(x - reach, 0) + 1;
+      out[y * line + x * step] = (all ? count === there : count > 0) ? 1 : 0;
     }
+  }
   return out;
 }
 

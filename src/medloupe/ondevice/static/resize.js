@@ -13,6 +13,7 @@ function bicubic(x) {
 
 const FILTERS = {
   bicubic: { weight: bicubic, reach: 2 },
+  bilinear: { weight: (x) => Math.max(0, 1 - Math.abs(x)), reach: 1 },
   box: { weight: (x) => (x > -0.5 && x <= 0.5 ? 1 : 0), reach: 0.5 },
 };
 
@@ -48,16 +49,27 @@ function level(sum) {
   return v < 0 ? 0 : v > 255 ? 255 : v;
 }
 
-function alongRows(plane, p, wanted) {
-  const { width, height, channels: n, data } = plane, out = new Uint8Array(wanted * height * n);
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < wanted; x++)
-      for (let c = 0; c < n; c++) {
-        let sum = 1 << (PLACES - 1);
-        for (let k = 0, at = (y * width + p.starts[x]) * n + c, w = x * p.taps; k < p.counts[x]; k++, at += n)
-          sum += data[at] * p.weights[w + k];
-        out[(y * wanted + x) * n + c] = level(sum);
+function alongRows(plane, { starts, counts, weights, taps }, wanted) {
+  const { width, height, channels: n, data } = plane, out = new Uint8Array(wanted * height * n), half = 1 << (PLACES - 1);
+  for (let y = 0, to = 0; y < height; y++)
+    for (let x = 0; x < wanted; x++) {
+      let at = (y * width + starts[x]) * n, w = x * taps, red = half, green = half, blue = half;
+      const end = w + counts[x];
+      if (n === 1) {
+        for (; w < end; w++, at++) red = (red + Math.imul(data[at], weights[w])) | 0;
+        out[to++] = level(red);
+        continue;
       }
+      for (; w < end; w++, at += 3) {
+        const weight = weights[w];
+        red = (red + Math.imul(data[at], weight)) | 0;
+        green = (green + Math.imul(data[at + 1], weight)) | 0;
+        blue = (blue + Math.imul(data[at + 2], weight)) | 0;
+      }
+      out[to++] = level(red);
+      out[to++] = level(green);
+      out[to++] = level(blue);
+    }
   return { width: wanted, height, channels: n, data: out };
 }
 
@@ -75,7 +87,7 @@ function alongColumns(plane, p, wanted) {
   return { ...plane, height: wanted, data: out };
 }
 
-/** Resize a box of a plane to width and height. filter: "bicubic" or "box". */
+/** Resize a box of a plane to width and height. filter: "bicubic", "bilinear" or "box". */
 export function resize(plane, width, height, filter, box) {
   const [left, top, right, bottom] = (box ?? [0, 0, plane.width, plane.height]).map(Math.fround);
   const rows = left !== 0 || right !== plane.width || width !== plane.width;
@@ -92,38 +104,39 @@ export function resize(plane, width, height, filter, box) {
   return out;
 }
 
-/** Average blocks of fx * fy pixels of a grey plane, as Pillow's reduce: box in whole pixels. */
+/** Average blocks of fx * fy pixels of a plane, as Pillow's reduce: box in whole pixels. */
 export function reduce(plane, fx, fy, [left, top, right, bottom]) {
-  const width = Math.ceil((right - left) / fx), height = Math.ceil((bottom - top) / fy);
-  const out = new Uint8Array(width * height);
+  const width = Math.ceil((right - left) / fx), height = Math.ceil((bottom - top) / fy), { channels: c, data } = plane;
+  const out = new Uint8Array(width * height * c), stride = plane.width * c, sums = new Int32Array(width * c);
   for (let y = 0; y < height; y++) {
     const y0 = top + y * fy, y1 = Math.min(y0 + fy, bottom);
+    sums.fill(0);
+    for (let v = y0; v < y1; v++)
+      for (let x = 0, at = v * stride + left * c; x < width; x++)
+        for (let n = Math.min(fx, right - left - x * fx); n > 0; n--)
+          for (let k = 0; k < c; k++) sums[x * c + k] += data[at++];
     for (let x = 0; x < width; x++) {
-      const x0 = left + x * fx, x1 = Math.min(x0 + fx, right), n = (x1 - x0) * (y1 - y0);
-      let sum = n >> 1;
-      for (let v = y0; v < y1; v++) for (let u = x0; u < x1; u++) sum += plane.data[v * plane.width + u];
-      out[y * width + x] = Number((BigInt(sum) * multiplier(n)) >> 24n) & 255;
+      const n = Math.min(fx, right - left - x * fx) * (y1 - y0), by = multiplier(n);
+      for (let k = 0; k < c; k++) out[(y * width + x) * c + k] = Math.floor(((sums[x * c + k] + (n >> 1)) * by) / 16777216);
     }
   }
-  return { width, height, channels: 1, data: out };
+  return { width, height, channels: c, data: out };
 }
 
-const known = new Map();
-
-/** 2^32 / (256 n), by which Pillow divides, worked out in single precision as it does. */
+/** 2^32 / (256 n), by which Pillow divides, worked out in single precision as it does; what it is multiplied by stays below 2^53. */
 function multiplier(n) {
-  if (!known.has(n)) known.set(n, BigInt(Math.trunc(Math.fround(4294967296 / Math.fround(256 * n)))));
-  return known.get(n);
+  return Math.trunc(Math.fround(4294967296 / Math.fround(256 * n)));
 }
 
-/** Shrink a grey plane with Pillow's `reducing_gap`: blocks are averaged first where they are small enough. */
-export function shrink(plane, width, height, box, gap) {
+/** Resize with Pillow's `reducing_gap`: blocks are averaged first where they are small enough. */
+export function shrink(plane, width, height, box, gap, filter = "box") {
   let [left, top, right, bottom] = box;
   const fx = Math.trunc((right - left) / width / gap) || 1, fy = Math.trunc((bottom - top) / height / gap) || 1;
   if (fx > 1 || fy > 1) {
-    const safe = [Math.trunc(left), Math.trunc(top), Math.min(plane.width, Math.ceil(right)), Math.min(plane.height, Math.ceil(bottom))];
+    const more = FILTERS[filter].reach - 0.5, dx = (more * (right - left)) / width, dy = (more * (bottom - top)) / height;
+    const safe = [Math.max(0, Math.trunc(left - dx)), Math.max(0, Math.trunc(top - dy)), Math.min(plane.width, Math.ceil(right + dx)), Math.min(plane.height, Math.ceil(bottom + dy))];
     plane = reduce(plane, fx, fy, safe);
     [left, top, right, bottom] = [(left - safe[0]) / fx, (top - safe[1]) / fy, (right - safe[0]) / fx, (bottom - safe[1]) / fy];
   }
-  return resize(plane, width, height, "box", [left, top, right, bottom]);
+  return resize(plane, width, height, filter, [left, top, right, bottom]);
 }

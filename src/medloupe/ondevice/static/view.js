@@ -10,7 +10,8 @@ export function make(tag, properties = {}, ...children) {
 }
 
 /** The parts of an answer. said, probabilities: as answer.js gives them; of: the card. */
-export function showAnswer({ said, probabilities, facts }, card, words) {
+export function showAnswer(given, card, words) {
+  const { said, probabilities, facts } = given;
   const told = new Telling(said, probabilities, card, words);
   const [headline, lines] = told.all();
   const parts = [
@@ -22,8 +23,10 @@ export function showAnswer({ said, probabilities, facts }, card, words) {
     parts.push(told.bars());
     if (!card.calibrated) parts.push(make("p", { className: "note", textContent: words.t("answer.uncalibrated") }));
     if (card.weak) parts.push(make("p", { className: "note", textContent: words.t("answer.weak_plain") }));
+    if (given.heat) parts.push(make("p", { className: "note", textContent: words.t("result.heat_note") }));
     if (card.legacy) parts.push(make("p", { className: "note", textContent: words.t("answer.legacy") }));
   }
+  if (said.why === "photo_corners") parts.push(make("p", { className: "note", textContent: words.t("pocket.photo_to_server") }));
   const { title, scope, terms } = wordsOf(card, words.code);
   parts.push(make("p", { className: "note", textContent: [title, ...scope].join(" · ") }));
   if (terms) parts.push(make("p", { className: "note", textContent: terms }));

@@ -1,4 +1,4 @@
-// Answers pictures beside the page, so that it stays quick. Messages: {id, card} opens, {id, card, bytes} answers.
+// Answers pictures beside the page, so that it stays quick. Messages: {id, card} opens, {id, card, bytes, photo} answers.
 
 import { answer } from "./answer.js";
 import { openCheckup } from "./checkup.js";
@@ -6,7 +6,7 @@ import { Networks } from "./networks.js";
 import { sha256 } from "./keeper.js";
 
 const HOME = new URL("../../", import.meta.url), RUNTIME = new URL("./runtime/", import.meta.url);
-let networks = null;
+let networks = null, finder = null;
 const opened = new Map();
 
 async function blob(digest) {
@@ -22,11 +22,17 @@ async function open(card) {
   return openCheckup(card, blob, networks);
 }
 
+/** Run a check-up once, so that its networks are compiled before anybody waits. */
+async function warm({ card, forward, upper }) {
+  const { cut } = await forward(new Uint8Array(3 * card.size ** 2), true);
+  await (upper && upper(cut));
+}
+
 /** What a check-up is on this device: its name, its version and its numbers. */
 const keyOf = (card) => `${card.name} ${card.version} ${card.head.sha256} ${card.network.sha256} ${card.tail?.sha256}`;
 let queue = Promise.resolve();
 
-self.onmessage = ({ data: { id, card, bytes } }) => {
+self.onmessage = ({ data: { id, card, bytes, photo } }) => {
   queue = queue.then(async () => {
     try {
       const key = keyOf(card);
@@ -34,7 +40,9 @@ self.onmessage = ({ data: { id, card, bytes } }) => {
         opened.clear();
         opened.set(key, await open(card));
       }
-      self.postMessage({ id, answer: bytes ? await answer(new Uint8Array(bytes), opened.get(key)) : null });
+      finder ??= await (await fetch(new URL("./photographs.json", import.meta.url))).json();
+      if (!bytes) await warm(opened.get(key));
+      self.postMessage({ id, answer: bytes ? await answer(new Uint8Array(bytes), opened.get(key), finder, photo) : null });
     } catch (e) {
       self.postMessage({ id, unreadable: e.name === "Unreadable" ? e.code : null, error: String(e.message ?? e) });
     }

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _SECTIONS = (
     "answer.",
     "camera.",
+    "decoding.photograph",
     "decoding.transparent",
     "device.",
     "frame.languages.",
@@ -23,7 +24,7 @@ _SECTIONS = (
     "quality.",
     "refused.",
 )
-_MORE = ("result.line_at", "result.picture")
+_MORE = ("result.heat", "result.heat_alt", "result.heat_note", "result.heat_off", "result.line_at", "result.picture")
 _STYLES = ("style.css", "camera.css", "lists.css", "result.css")
 
 
