@@ -110,6 +110,7 @@ SOURCES: Mapping[str, tuple[Source, ...]] = {
             title="RSNA normal, BIMCV COVID-19",
             relabel={"normal": "NORMAL", "covid": "PNEUMONIA"},
             caution=f"{_ADULTS}; {_BY_CLASS}",
+            most=600,
         ),
     ),
     "covid": (
@@ -180,7 +181,7 @@ def judge(name: str, source: Source, data: Path) -> dict[str, Any]:
     try:
         found = validate(model, told)
     except DataError as e:
-        return {**row, "note": LEARNED if "in the training" in e.message else e.message}
+        return {**row, "note": LEARNED if "in the training" in e.message else _name(e, told)}
     classes = {n for r in told.records for n in r.labels}
     row |= {"n": found.as_json()["n"], "groups": found.as_json()["groups"]}
     row |= {"refused": _refused(model, told), **_sides(model, found, len(classes) > 1)}
@@ -227,9 +228,14 @@ def _adapt(model: Model, told: Dataset) -> dict[str, Any]:
     try:
         entry = adapt(model, local).entry
     except DataError as e:
-        return {"adapted": None, "why_not": e.message}
+        return {"adapted": None, "why_not": _name(e, local)}
     sides = {side: entry["figures"][side]["ece"] for side in ("before", "after")}
     return {"adapted": {"cases": entry["n"], "kind": entry["calibration"]["kind"], "ece": sides}}
+
+
+def _name(error: DataError, told: Dataset) -> str:
+    """What is wrong, with the data's name instead of where it lies."""
+    return error.message.replace(str(told.root), told.root.name)
 
 
 def _judge_boxes(model: Model, told: Dataset) -> dict[str, Any]:
