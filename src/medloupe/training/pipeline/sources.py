@@ -13,8 +13,8 @@ from medloupe.training.heads.verdict import Verdict
 
 METHOD = (
     "Penalty, levels and share of field views were chosen by the mean AUC over sources, each answered by heads that had"
-    " seen neither it nor its patients, and as folds choose them where that is no better but for noise. For the figures each head was fitted anew without the source that judges it,"
-    " which took no part in choosing either."
+    " seen neither it nor its patients, and as folds choose them where that is better by no more than noise. For the"
+    " figures each head was fitted anew without the source that judges it, which took no part in choosing either."
 )
 
 
