@@ -1,6 +1,7 @@
 """Write docs/checkups.md from the cards of the shipped check-ups: `make starters` does so after building them.
 
-What was measured elsewhere is taken from benchmarks/elsewhere.json, which benchmarks/elsewhere.py writes.
+What was measured elsewhere is taken from benchmarks/external.json and benchmarks/elsewhere.json, which
+benchmarks/external.py and benchmarks/elsewhere.py write.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from medloupe.starter import shipped
 
 _ROOT = Path(__file__).resolve().parent.parent
 PAGE = _ROOT / "docs" / "checkups.md"
+EXTERNAL = _ROOT / "benchmarks" / "external.json"
 ELSEWHERE = _ROOT / "benchmarks" / "elsewhere.json"
 _ASIDE = (
     "Figures in brackets are 95 % intervals over patients or groups of copies. In the tables every"
@@ -60,6 +62,7 @@ def page() -> str:
         " (`imagenet`) come with the network as published and were not judged here.",
         "",
         *_table_of_finders(finders),
+        *_external(json.loads(EXTERNAL.read_text("utf-8")), every),
         *_elsewhere(json.loads(ELSEWHERE.read_text("utf-8"))),
     ]
     for card in cards:
@@ -112,21 +115,88 @@ def _table_of_finders(cards: Sequence[Mapping[str, Any]]) -> list[str]:
     return [*out, ""]
 
 
+def _external(rows: Sequence[Mapping[str, Any]], cards: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What check-ups say of another source of their disease, as they come and fitted to it."""
+    out = [
+        "## Another hospital",
+        "",
+        "The check-ups in the box on another source of the same disease (`benchmarks/external.py`), but for pictures"
+        " that they learned from: with their own labels, percentages and lines (`medloupe evaluate`), then fitted to"
+        " about 150 of its cases (`medloupe adapt`), judged on cases that took no part. *Own*: what the card says of"
+        " its own pictures. *Refused*: as foreign; they count in the other figures with the answer that they would have"
+        " got. *Found* and *cleared*: sensitivity and specificity of the most dangerous finding at its line, own →"
+        " there.",
+        "",
+        "| check-up | another source | pictures / groups | refused | AUC own | AUC there | found | cleared |"
+        " ECE own → there | fitted: ECE before → after |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    out += [_row_of_source(row) for row in rows]
+    cautions = [f"- {row['check-up']}, {row['judged']}: {row['caution']}." for row in rows if row.get("caution")]
+    there = {row["check-up"] for row in rows}
+    none = [str(card["name"]) for card in cards if card["name"] not in there]
+    out += ["", *cautions] if cautions else []
+    out += ["", f"No other source of their disease is at hand for {', '.join(none)}.", ""]
+    return out
+
+
+def _row_of_source(row: Mapping[str, Any]) -> str:
+    said = f"| [{row['check-up']}](#{row['check-up']}) | {row['judged']} |"
+    if "note" in row:
+        return f"{said} {row['note']} | | | | | | | |"
+    own, there = row["internal"], row["external"]
+    counted = f" {row['n']:,} / {row['groups']:,} |"
+    if "map50" in there:
+        boxes = f" | AP50 {figure(own['map50'])} | AP50 {figure(there['map50'])} | | | |"
+        return f"{said}{counted}{boxes} {' '.join(there['measured'])} |"
+    lines = [{k: _short(line.get(k)) for k in ("sensitivity", "specificity")} for line in _lines(own, there)]
+    both = [" → ".join(line[k] for line in lines) for k in ("sensitivity", "specificity")]
+    adapted = row.get("adapted")
+    fitted = (
+        row.get("why_not", "")
+        if not adapted
+        else f"{_short(adapted['ece']['before'])} → {_short(adapted['ece']['after'])} ({adapted['cases']} cases)"
+    )
+    ece = f"{_short(own.get('ece'))} → {_short(there.get('ece'))}"
+    return (
+        f"{said}{counted} {_share(row.get('refused'))} | {figure_or_dash(own.get('auc'))} |"
+        f" {figure_or_dash(there.get('auc'))} | {both[0]} | {both[1]} | {ece} | {fitted} |"
+    )
+
+
+def _lines(*sides: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [next(iter(side.get("lines") or ()), {}) for side in sides]
+
+
+def _short(metric: Mapping[str, float | None] | None) -> str:
+    """ "0.94", or a dash."""
+    return "–" if metric is None or metric["value"] is None else f"{metric['value']:.2f}"
+
+
+def _share(metric: Mapping[str, float | None] | None) -> str:
+    return "–" if metric is None or metric["value"] is None else f"{metric['value']:.1%}"
+
+
+def figure_or_dash(metric: Mapping[str, float | None] | None) -> str:
+    """As `figure`, of what may not have been measured."""
+    return "–" if metric is None else figure(metric)
+
+
 def _elsewhere(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     """What was measured on pictures from elsewhere, beside the same pictures by what learned from their own kind."""
     out = [
         "## Elsewhere",
         "",
-        "What one hospital or microscope taught, asked about pictures of another (`benchmarks/elsewhere.py`). *as"
-        " shipped*: the check-up in the box, on its own pictures as its card says, and on others that are new to it."
-        " The other rows are plain linear heads without field views, each asked about patients whom it had not seen;"
-        " those of the same *judged on* stand for the same pictures, and differ by what was learned from alone.",
+        "Of check-ups that learned from two sources: what each taught, asked about pictures of the other"
+        " (`benchmarks/elsewhere.py`), by plain linear heads without field views, each asked about patients whom it had"
+        " not seen. Rows of the same *judged on* stand for the same pictures, and differ by what was learned from"
+        " alone.",
         "",
         "| check-up | judged on | pictures / groups | learned from | AUC | ECE |",
         "|---|---|---|---|---|---|",
     ]
     for row in rows:
-        same = "" if row["learned"] in ("both", "as shipped") else " (external)"
+        same = "" if row["learned"] == "both" else " (external)"
         same = " (internal)" if row["learned"] == row["judged"] else same
         out.append(
             f"| {row['check-up']} | {row['judged']} | {row['n']:,} / {row['groups']:,} | {row['learned']}{same} |"

@@ -19,7 +19,6 @@ from medloupe.model.polarity import refuse_everywhere
 from medloupe.model.prediction import Prediction, Refusal
 from medloupe.model.printed_ecg import CODE, KIND, is_of_printed_ecgs, refuse_foreign
 from medloupe.model.quality import judge_picture
-from medloupe.model.router import Router
 from medloupe.starter.kind_bank import load_kind_bank
 from medloupe.starter.printed_ecg import load_printed_ecg
 from medloupe.starter.shipped import load_shipped
@@ -30,8 +29,7 @@ PHOTOGRAPH = photograph_light_box(printed_ecg(1), np.random.default_rng(1))
 
 
 def asked(model: Model) -> Predictor:
-    network = model.backbone.sha256
-    return Predictor(model, looks_like=Router({}, None, load_printed_ecg(network)).looks_like)
+    return Predictor(model)
 
 
 def is_named(said: Prediction) -> bool:
@@ -60,6 +58,16 @@ def test_it_is_named_before_photographs_are_asked_to_be_better(oct_check_up: Mod
 
 def test_where_the_app_chooses_it_is_named_too(oct_check_up: Model) -> None:
     assert is_named(AutoPredictor([oct_check_up]).predict(SHEET))
+
+
+def test_a_detector_names_it_too() -> None:
+    assert is_named(asked(load_shipped("heart_size")).predict(SHEET))
+
+
+def test_a_check_up_that_knows_it_goes_before(oct_check_up: Model) -> None:
+    said = Predictor(oct_check_up, looks_like=lambda embedding, name: "sheets").predict(PHOTOGRAPH)
+    assert said.refused is None or said.refused.looks_like == "sheets"
+    assert said.said.why is not None and said.said.why.code != CODE
 
 
 def test_another_foreign_picture_is_not_called_one(oct_check_up: Model) -> None:

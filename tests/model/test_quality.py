@@ -28,7 +28,8 @@ def card(**more: Any) -> dict[str, Any]:
         ({"field": None}, False),
         ({"field": {"weight": 0.0}}, False),
         ({"field": {"weight": 0.3}}, True),
-        ({"task": "detection"}, True),
+        ({"task": "detection"}, False),
+        ({"task": "detection", "field": {"weight": 1.0}}, True),
     ],
 )
 def test_a_card_tells_whether_photographs_were_learned_from(told: dict[str, Any], learned: bool) -> None:

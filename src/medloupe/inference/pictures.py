@@ -32,6 +32,7 @@ from medloupe.model.router import refusal_reason
 from medloupe.model.tiling import LearnedSizes
 from medloupe.modelfile.layout import BOXES
 from medloupe.settings import threads
+from medloupe.starter.printed_ecg import find_printed_ecg
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -69,7 +70,7 @@ class Predictor:
         self.model = model
         self.photo: PhotoRequest = AUTO
         self.cropped = False
-        self._looks_like = looks_like
+        self._looks_like, self._printed = looks_like, find_printed_ecg(model)
         self.size: int = model.backbone.card.input_size
         self._file = _open_file(model, network_threads)
         self._network = None if self._file else Network(model.backbone, model.tail, threads=network_threads)
@@ -289,8 +290,7 @@ class Predictor:
         if (score := float(novelty.score(embedding[None])[0])) <= 1:
             return None
         alike = self._looks_like(embedding, name) if self._looks_like else ""
-        alike = "" if alike == printed_ecg.KIND and printed_ecg.is_of_printed_ecgs(self.model.card) else alike
-        return printed_ecg.refuse_foreign(refusal_reason(name, score), alike)
+        return printed_ecg.refuse_foreign(refusal_reason(name, score), alike, self._printed, embedding)
 
     def run_with_shared(self, pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
         """Run on pictures uint8 (N, S, S, 3): logits (N, K), and what novelty reads (N, D), None where it has none."""

@@ -106,7 +106,7 @@ class Decision:
     crops : tuple of str
         Labels of the boxes that it takes crops of; () of one that looks at whole pictures.
     photographs : bool
-        Whether pictures may be photographs of a screen, film or print: its head learned from such, or it marks places.
+        Whether pictures may be photographs of a screen, film or print: it learned from such. No detector has.
     """
 
     task: str
@@ -156,7 +156,7 @@ class Decision:
             count_lines=_read_count_lines(labels, card, limits),
             measurements=read_measurements(card),
             crops=tuple((card.get("crop") or {}).get("labels") or ()),
-            photographs=task == "detection" or bool((card.get("field") or {}).get("weight")),
+            photographs=bool((card.get("field") or {}).get("weight")),
             false_flags=((decision.get("measured") or {}).get("flagged_without") or {}).get("value"),
         )
 

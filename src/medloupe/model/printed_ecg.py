@@ -57,8 +57,27 @@ def is_of_printed_ecgs(card: Mapping[str, Any]) -> bool:
     return KIND in own or str(card.get("kind") or "").strip().casefold() == KIND.casefold()
 
 
-def refuse_foreign(reason: str, looks_like: str) -> Refusal:
-    """Refuse a picture as foreign, for the reason given; one that looks like a printed ECG with what to do instead."""
-    if looks_like == KIND:
+def refuse_foreign(
+    reason: str, looks_like: str, printed: PrintedEcg | None = None, embedding: np.ndarray | None = None
+) -> Refusal:
+    """Refuse a picture as foreign, or as a printed ECG with what to send instead.
+
+    Parameters
+    ----------
+    reason
+        Why it is foreign.
+    looks_like
+        What it looks like to all that is at hand, or "". Nothing goes before another check-up that knows it.
+    printed
+        Of the check-up that refuses; None where it tells no printed ECGs.
+    embedding
+        float32 (D,), as that reads it.
+    """
+    if embedding is None:
+        seen = looks_like == KIND
+    else:
+        free = looks_like in ("", KIND) or looks_like.startswith("an everyday object")
+        seen = free and printed is not None and printed.recognise(embedding)
+    if seen:
         return Refusal(reason=REASON, looks_like=KIND, code=CODE)
-    return Refusal(reason=reason, looks_like=looks_like)
+    return Refusal(reason=reason, looks_like="" if looks_like == KIND else looks_like)

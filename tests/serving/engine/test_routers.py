@@ -24,6 +24,7 @@ def test_detectors_are_found_by_the_pass_of_the_shared_network(checkups: list[Ch
     assert first is malaria, "its network is the shared one"
     assert set(router.checkups) == {"malaria", "blood_cells", "heart_size"}
     assert cells.sight is not None and router.checkups["blood_cells"] is cells.sight.novelty
+    assert router.printed is not None, "printed ECGs are told by the pass of the shared network, too"
 
 
 def test_what_was_fitted_to_another_network_finds_nothing(checkups: list[CheckUp]) -> None:

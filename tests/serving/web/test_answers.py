@@ -354,8 +354,11 @@ def test_a_fact_of_a_later_release_is_told_in_english() -> None:
 
 
 @pytest.mark.parametrize("lang", [EN, FR])
-def test_an_inverted_picture_says_so_in_the_readers_language(base: CheckUp, lang: Any) -> None:
-    refused = Refusal(reason="…", looks_like="", code="inverted")
+@pytest.mark.parametrize(("code", "alike"), [("inverted", ""), ("printed_ecg", "ECG report")])
+def test_why_a_picture_is_of_no_use_is_said_in_the_readers_language(
+    base: CheckUp, lang: Any, code: str, alike: str
+) -> None:
+    refused = Refusal(reason="…", looks_like=alike, code=code)
     shown = show(made(base, SKIN), {"nv": 1.0}, lang, refused=refused)
-    assert (shown.state, shown.headline) == ("refused", lang.t("refused.inverted"))
-    assert shown.because == lang.t("refused.inverted_because")
+    assert (shown.state, shown.headline) == ("refused", lang.t(f"refused.{code}"))
+    assert shown.because == lang.t(f"refused.{code}_because")

@@ -7,17 +7,19 @@ import pytest
 
 from medloupe.errors import DataError
 from medloupe.training.heads import fit as heads
+from medloupe.training.heads import row_weights
 from medloupe.training.heads.fit import (
     FittedHead,
     Fitter,
     HeadChoice,
+    _ByFolds,
     _select_across_folds,
-    balanced_sample_weights,
     build_head,
     fit,
 )
-from medloupe.training.heads.ranking import macro_auc, macro_aucs
+from medloupe.training.heads.ranking import macro_auc
 from medloupe.training.heads.refit import refit
+from medloupe.training.heads.row_weights import balanced_sample_weights
 from medloupe.training.heads.solver import mean_and_scale
 from synthetic import one_hot
 
@@ -245,9 +247,7 @@ def test_the_choice_for_a_fold_does_not_look_at_it():
     tempting = np.where((fold == 1)[:, None], 10 * y, rng.normal(size=y.shape)).astype(np.float32)
     choices = [HeadChoice(c=1e-3, levels=(0,)), HeadChoice(c=1e-4, levels=(0,))]
     searched = np.stack([fair, tempting])
-    found = _select_across_folds(
-        searched, fold, choices, lambda rows: macro_aucs(searched[:, rows], y[rows], "multiclass")
-    )
+    found = _select_across_folds(searched, fold, _ByFolds(searched, y, choices, "multiclass").choose)
     np.testing.assert_array_equal(found[fold == 1], fair[fold == 1])
 
 
@@ -263,7 +263,7 @@ def test_very_many_records_are_dealt_once(monkeypatch: pytest.MonkeyPatch):
 
 def crowded(monkeypatch: pytest.MonkeyPatch) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Twelve groups of 150; two of them are full of the rare class, which all others hardly have."""
-    monkeypatch.setattr(heads, "LARGE_SET", 1000)
+    monkeypatch.setattr(row_weights, "LARGE_SET", 1000)
     rng = np.random.default_rng(0)
     groups = np.repeat(np.arange(12), 150)
     classes = (rng.random(len(groups)) < np.where(groups < 2, 0.6, 0.03)).astype(int)

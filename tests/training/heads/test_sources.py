@@ -81,6 +81,21 @@ def test_every_source_counts_the_same():
     np.testing.assert_allclose(parts.score(mixed[None], y, "multiclass", parts.source == 0), [1.0])
 
 
+def test_what_chance_explains_is_not_taken():
+    sources = told(120, 120)
+    rng = np.random.default_rng(0)
+    classes = np.arange(240) % 2
+    y, groups = one_hot(classes, 2), np.arange(240)
+    parts = part_by_source(sources, y, groups)
+    z = y + rng.normal(0, 1, (240, 1)) * [1, -1]
+    noisy, better = z + rng.normal(0, 0.05, z.shape), z + 2 * y
+    assert not parts.surely_gains(np.stack([z, z]), y, groups, "multiclass")
+    assert not parts.surely_gains(np.stack([better, noisy]), y, groups, "multiclass")
+    assert parts.surely_gains(np.stack([noisy, better]), y, groups, "multiclass")
+    none = np.zeros(240, bool)
+    assert not parts.surely_gains(np.stack([noisy, better]), y, groups, "multiclass", none | (groups < 2))
+
+
 def clinics(seed: int = 0, n: int = 240) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """Three sources; a strong feature tells the class by another sign in the smallest, a weak one holds everywhere."""
     rng = np.random.default_rng(seed)
@@ -182,7 +197,7 @@ def test_views_are_weighed_by_sources_left_out():
         measures=np.zeros((n, 1)),
     )
     parts = part_by_source(sources, y, np.arange(n))
-    fitted = fit(x, y, np.arange(n), task="multiclass", levels=LEVELS, repeats=1, sources=parts)
+    fitted = fit(x, y, np.arange(n), task="multiclass", levels=LEVELS, repeats=1)
     options = {"task": "multiclass", "levels": LEVELS}
     by_source = teach(fitted, x, y, np.arange(n), views, sources=parts, **options)
     by_fold = teach(fitted, x, y, np.arange(n), views, **options)

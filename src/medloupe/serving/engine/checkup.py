@@ -22,7 +22,7 @@ from medloupe.model.head import probabilities
 from medloupe.model.large import LargePictures
 from medloupe.model.leads import LeadRule
 from medloupe.model.novelty import Novelty
-from medloupe.model.printed_ecg import is_of_printed_ecgs
+from medloupe.model.printed_ecg import PrintedEcg
 from medloupe.model.router import kind_key
 from medloupe.model.sight import SharedSight
 from medloupe.model.strength import NOT_JUDGED, Strength, judge_strength
@@ -38,6 +38,7 @@ from medloupe.serving.engine.figures import (
     read_pointed,
     read_value,
 )
+from medloupe.starter.printed_ecg import find_printed_ecg
 
 if TYPE_CHECKING:
     from medloupe.embed.backbone import BackboneCard
@@ -111,8 +112,8 @@ class CheckUp:
         Of a composed check-up, which is a detector otherwise, what it asks about each thing that it finds.
     large : LargePictures, optional
         Of a detector how it looks at pictures much larger than those it learned from.
-    of_printed_ecgs : bool
-        Whether its own pictures are of printed ECGs.
+    printed : PrintedEcg, optional
+        By what it tells printed ECGs among the pictures that it refuses.
     """
 
     name: str
@@ -161,7 +162,7 @@ class CheckUp:
     sight: SharedSight | None = None
     asks: AskedCheckUp | None = None
     large: LargePictures | None = None
-    of_printed_ecgs: bool = False
+    printed: PrintedEcg | None = None
 
     @property
     def full_above(self) -> int | None:
@@ -300,7 +301,7 @@ class CheckUp:
             sight=model.sight,
             asks=None if model.asks is None else _read_asked(model),
             large=LargePictures.of(decision, learned, model.novelty),
-            of_printed_ecgs=is_of_printed_ecgs(card),
+            printed=None if model.backbone.card.modality != PICTURES.name else find_printed_ecg(model),
         )
 
 

@@ -22,7 +22,7 @@ from medloupe.model.boxes import FoundBox
 from medloupe.model.choosing import Opinion, choose_answer
 from medloupe.model.polarity import refuse_everywhere, refuse_inverted
 from medloupe.model.prediction import Prediction, Refusal
-from medloupe.model.printed_ecg import KIND, refuse_foreign
+from medloupe.model.printed_ecg import refuse_foreign
 from medloupe.model.quality import judge_for_all, judge_photo, judge_picture
 from medloupe.model.router import Router, find_kind, refusal_reason
 from medloupe.serving.engine.answer import Answer
@@ -345,5 +345,4 @@ class Answerer:
         comparable = (r for r, first in self._routed if first.network_sha256 == checkup.network_sha256)
         router = next(comparable, None)
         alike = router.looks_like(embedding, checkup.name) if router is not None else ""
-        alike = "" if alike == KIND and checkup.of_printed_ecgs else alike
-        return refuse_foreign(refusal_reason(checkup.name, score), alike)
+        return refuse_foreign(refusal_reason(checkup.name, score), alike, checkup.printed, embedding)

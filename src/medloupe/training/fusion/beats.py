@@ -24,8 +24,9 @@ from medloupe.model.head import Head
 from medloupe.training.fusion.choose import ChosenInputs
 from medloupe.training.fusion.contributions import ALL, IMAGE, NOTHING, TABLE, compare_contributions, word_contributions
 from medloupe.training.fusion.encoding import EncodedInputs
-from medloupe.training.heads.fit import HeadChoice, balanced_sample_weights, build_head
+from medloupe.training.heads.fit import HeadChoice, build_head
 from medloupe.training.heads.refit import refit
+from medloupe.training.heads.row_weights import balanced_sample_weights
 from medloupe.training.heads.verdict import Verdict
 
 

@@ -16,7 +16,8 @@ from medloupe.embed.field import FieldFeatures
 from medloupe.metrics.calibration import row_losses
 from medloupe.model.head import probabilities
 from medloupe.training.heads.field_candidates import FieldCandidate, choose_weight, compare_candidates, view_shares
-from medloupe.training.heads.fit import FittedHead, HeadChoice, balanced_sample_weights, build_head
+from medloupe.training.heads.fit import FittedHead, HeadChoice, build_head
+from medloupe.training.heads.row_weights import balanced_sample_weights
 from medloupe.training.heads.solver import Problem, Solution, mean_and_scale, solve
 from medloupe.training.heads.sources import SourceParts
 from medloupe.training.heads.temperature import calibrate_across_folds, fit_temperature

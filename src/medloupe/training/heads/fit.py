@@ -11,6 +11,7 @@ from medloupe.data.split import assign_folds, count_folds
 from medloupe.errors import DataError
 from medloupe.model.head import Head
 from medloupe.training.heads.ranking import macro_aucs
+from medloupe.training.heads.row_weights import LARGE_SET, balanced_sample_weights
 from medloupe.training.heads.solver import Problem, Solution
 from medloupe.training.heads.sources import SourceParts
 from medloupe.training.heads.streaming import measure_scales, predict_streamed, solve_problems
@@ -20,8 +21,6 @@ from medloupe.utils.rowfile import RowFile, stream_large
 CS = (1e-4, 4e-4, 1.6e-3, 6.4e-3, 2.5e-2)  # inverse regularisation, standardised features, for 1,000 records
 FOLDS = 5
 REPEATS = 3
-LARGE_GROUP = 100  # records in the usual group, from which rows are weighed
-LARGE_SET = 20_000  # records from which one repeat does: repeating evens out chance, of which little is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,8 +102,8 @@ def fit(
     repeats : int or None
         Of the cross-validation; None: REPEATS, or 1 for sets above LARGE_SET.
     sources : SourceParts, optional
-        Where the choice among candidates is to go by sources left out instead of the folds, which then calibrate and
-        predict alone.
+        Where the choice among candidates is to go by sources left out: what does best on these is taken if it does
+        better there than what the folds choose, by more than noise. The folds calibrate and predict as ever.
 
     Returns
     -------
@@ -128,23 +127,19 @@ def fit(
     fitter = Fitter(embeddings, targets, task, levels, balanced_sample_weights(targets, groups, task))
     choices = scale_choices(CS, len(targets), levels)
 
-    def score(z: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        if sources is not None:
-            return sources.score(z, targets, task, rows)
-        return macro_aucs(z if rows is None else z[:, rows], targets if rows is None else targets[rows], task)
-
-    def ask(asked: Sequence[HeadChoice]) -> np.ndarray:
-        if sources is not None:
-            return fitter.predict_apart(sources.part, sources.taught, asked)
-        return fitter.out_of_fold(fold[0], asked)
-
-    compared, scores, choices = search_levels(ask, choices, score, levels)
-    searched = compared if sources is None else fitter.out_of_fold(fold[0], choices)
-    best = best_index(scores, choices)
+    searched, scores, choices = search_levels(
+        lambda asked: fitter.out_of_fold(fold[0], asked), choices, lambda z: macro_aucs(z, targets, task), levels
+    )
+    choose = _ByFolds(searched, targets, choices, task).choose
+    if sources is not None:
+        apart = fitter.predict_apart(sources.part, sources.taught, choices)
+        scores = sources.score(apart, targets, task)
+        choose = _BySources(choose, apart, sources, targets, groups, choices, task).choose
+    best = choose()
     chosen = choices[best]
 
     logits = [
-        _select_across_folds(searched, fold[0], choices, lambda rows: score(compared, rows)),
+        _select_across_folds(searched, fold[0], choose),
         *(fitter.out_of_fold(fold[r], [chosen])[0] for r in range(1, repeats)),
     ]
     out_of_fold = np.stack([calibrate_across_folds(z, targets, f, task) for z, f in zip(logits, fold, strict=True)])
@@ -213,32 +208,6 @@ def build_head(solution: Solution, temperature: np.ndarray, task: str) -> Head:
         bias=np.asarray(solution.bias / temperature, np.float32),
         task="multilabel" if task == "multilabel" else "multiclass",
     )
-
-
-def balanced_sample_weights(targets: np.ndarray, groups: np.ndarray, task: str) -> np.ndarray | None:
-    """Weigh rows so that a recording with thousands of beats of a class does not outvote all others.
-
-    A row weighs the less, by the square root, the more of its class there are, in its group and in all.
-
-    Parameters
-    ----------
-    targets : np.ndarray
-        (N, K) of 1, 0 and NaN.
-    groups : np.ndarray
-        int (N,).
-
-    Returns
-    -------
-    np.ndarray or None
-        float32 (N,) with mean 1. None, and all rows weigh the same, unless groups hold very many records each.
-    """
-    if task != "multiclass" or len(targets) <= LARGE_SET or len(targets) < LARGE_GROUP * len(np.unique(groups)):
-        return None
-    targets = np.nan_to_num(targets)
-    both = np.unique(groups, return_inverse=True)[1] * targets.shape[1] + targets.argmax(1)
-    _, inverse, count = np.unique(both, return_inverse=True, return_counts=True)
-    weights = (count[inverse] * targets.sum(0)[targets.argmax(1)]) ** -0.5
-    return np.asarray(weights / weights.mean(), np.float32)
 
 
 class Fitter:
@@ -333,14 +302,47 @@ def best_index(scores: np.ndarray, choices: Sequence[HeadChoice]) -> int:
     return min(near.tolist(), key=lambda i: (choices[i].c, -len(choices[i].levels)))
 
 
-def _select_across_folds(
-    searched: np.ndarray,
-    fold: np.ndarray,
-    choices: Sequence[HeadChoice],
-    score: Callable[[np.ndarray], np.ndarray],
-) -> np.ndarray:
-    """Take for each fold the logits (N, K) of the choice that is best on the others: score gives (C,) of rows (N,)."""
+class _ByFolds:
+    """Chooses what does best out of fold."""
+
+    def __init__(self, searched: np.ndarray, targets: np.ndarray, choices: Sequence[HeadChoice], task: str):
+        self._searched, self._targets, self._choices, self._task = searched, targets, choices, task
+
+    def choose(self, rows: np.ndarray | None = None) -> int:
+        """Choose by some rows, bool (N,), or by all: the place of the choice."""
+        z, y = (self._searched, self._targets)
+        z, y = (z, y) if rows is None else (z[:, rows], y[rows])
+        return best_index(macro_aucs(z, y, self._task), self._choices)
+
+
+class _BySources:
+    """Chooses what does best on sources left out, where that is better there than what the folds choose."""
+
+    def __init__(
+        self,
+        by_folds: Callable[..., int],
+        apart: np.ndarray,
+        sources: SourceParts,
+        targets: np.ndarray,
+        groups: np.ndarray,
+        choices: Sequence[HeadChoice],
+        task: str,
+    ):
+        self._by_folds, self._apart, self._sources = by_folds, apart, sources
+        self._targets, self._groups, self._choices, self._task = targets, groups, choices, task
+
+    def choose(self, rows: np.ndarray | None = None) -> int:
+        """Choose by some rows, bool (N,), or by all: the place of the choice."""
+        usual = self._by_folds(rows)
+        best = best_index(self._sources.score(self._apart, self._targets, self._task, rows), self._choices)
+        both = self._apart[[usual, best]]
+        surely = self._sources.surely_gains(both, self._targets, self._groups, self._task, rows)
+        return best if surely else usual
+
+
+def _select_across_folds(searched: np.ndarray, fold: np.ndarray, choose: Callable[[np.ndarray], int]) -> np.ndarray:
+    """Take for each fold the logits (N, K) of what is chosen by the others: choose gives a place by rows, bool (N,)."""
     z = np.empty(searched.shape[1:], np.float32)
     for f in np.unique(fold):
-        z[fold == f] = searched[best_index(score(fold != f), choices)][fold == f]
+        z[fold == f] = searched[choose(fold != f)][fold == f]
     return z

@@ -20,7 +20,7 @@ from medloupe.metrics.calibration import expected_calibration_error
 from medloupe.metrics.weighted import Metric, Ranking, Weighted
 from medloupe.training.heads.field import FieldFit
 from medloupe.training.heads.fit import FittedHead
-from medloupe.training.heads.sources import SourceParts, part_by_source
+from medloupe.training.heads.sources import SourceParts, on_rows, part_by_source
 from medloupe.training.heads.taught import fit_taught
 
 
@@ -178,7 +178,7 @@ def _measure(
                 **found,
             )
         )
-        each.append((_on_rows(own, at), _on_rows(usual, at)))
+        each.append((on_rows(own, at), on_rows(usual, at)))
     means = [weighted.average(list(side)) for side in zip(*each, strict=True)]
     found = weighted.bootstrap_intervals(_compare(*means), groups, seed)
     return SourceVerdict(rows=tuple(rows), nested=nested, untold=int((parts.part < 0).sum()), **found)
@@ -186,11 +186,6 @@ def _measure(
 
 def _auc(p: np.ndarray, y: np.ndarray) -> Weighted:
     return weighted.average([Ranking(s, t).auc for s, t in zip(p.T, y.T, strict=True)])
-
-
-def _on_rows(metric: Weighted, at: np.ndarray) -> Weighted:
-    """Make a metric of some rows, int (n,), one of all."""
-    return lambda w: metric(w[:, at])
 
 
 def _compare(own: Weighted, usual: Weighted) -> dict[str, Weighted]:

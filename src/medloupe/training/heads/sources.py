@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medloupe.data.split import assign_folds, count_folds
+from medloupe.metrics.weighted import Ranking, Weighted, average, bootstrap_weights
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
 
 FEWEST_CASES = 5
@@ -20,7 +21,11 @@ FEWEST_CASES = 5
 MOST = 8
 """Sources that are left out one by one; where there are more, the smallest judge together."""
 
+NOISE = 1.0
+"""Standard errors by which what sources choose must do better than what folds choose, to be taken."""
+
 OTHERS = "all smaller ones"
+_DRAWS = 100  # of the bootstrap that tells that error
 _FOLDS = 4  # of patients, where some stand in several sources
 
 
@@ -77,6 +82,42 @@ class SourceParts:
         return np.array(
             [np.mean([macro_auc(ranking_scores(z[at], task), targets[at]) for at in each if len(at)]) for z in logits]
         )
+
+    def surely_gains(
+        self, logits: np.ndarray, targets: np.ndarray, groups: np.ndarray, task: str, rows: np.ndarray | None = None
+    ) -> bool:
+        """Tell whether the second of two ways to fit does better on sources left out, by more than noise.
+
+        That is by more than NOISE standard errors of the difference of their scores, over groups.
+
+        Parameters
+        ----------
+        logits : np.ndarray
+            (2, N, K).
+        groups : np.ndarray
+            int (N,).
+        targets, task, rows
+            As for `score`.
+        """
+        counted = np.flatnonzero(self.part >= 0 if rows is None else rows & (self.part >= 0))
+        source, y = self.source[counted], targets[counted]
+        sides = []
+        for z in logits:
+            scores = ranking_scores(z[counted], task)
+            each = []
+            for at in (np.flatnonzero(source == s) for s in range(len(self.names))):
+                aucs = average([Ranking(p, t).auc for p, t in zip(scores[at].T, y[at].T, strict=True)])
+                each.append(on_rows(aucs, at))
+            sides.append(average(each))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            drawn = [sides[1](w) - sides[0](w) for w in bootstrap_weights(groups[counted], 0, _DRAWS)]
+        gains = np.nan_to_num(np.concatenate(drawn))
+        return bool(gains[0] > NOISE * gains[1:].std())
+
+
+def on_rows(metric: Weighted, at: np.ndarray) -> Weighted:
+    """Make a metric of some rows, int (n,), one of all."""
+    return lambda w: metric(w[:, at])
 
 
 def part_by_source(told: Sequence[str], targets: np.ndarray, groups: np.ndarray, seed: int = 0) -> SourceParts:

@@ -33,8 +33,9 @@ from medloupe.model.bundle import Model
 from medloupe.model.decision import Decision
 from medloupe.model.head import Head
 from medloupe.model.leads import LEARNED_ON
-from medloupe.training.heads.fit import HeadChoice, balanced_sample_weights, build_head, fit
+from medloupe.training.heads.fit import HeadChoice, build_head, fit
 from medloupe.training.heads.refit import refit
+from medloupe.training.heads.row_weights import balanced_sample_weights
 from medloupe.training.heads.verdict import Verdict, labelled_rows
 
 WITHIN = 0.02

@@ -13,8 +13,8 @@ from medloupe.training.heads.verdict import Verdict
 
 METHOD = (
     "Penalty, levels and share of field views were chosen by the mean AUC over sources, each answered by heads that had"
-    " seen neither it nor its patients. For the figures each head was fitted anew without the source that judges it,"
-    " which took no part in choosing either."
+    " seen neither it nor its patients, and as folds choose them where that is better by no more than noise. For the"
+    " figures each head was fitted anew without the source that judges it, which took no part in choosing either."
 )
 
 
@@ -65,7 +65,8 @@ def _row(row: LeftOut) -> dict[str, Any]:
 def _word(column: SourceColumn, found: SourceVerdict, entry: Mapping[str, Any]) -> list[str]:
     """Say in sentences what was left out, and how it was answered."""
     how = "found by its name; --source tells another" if column.found else "as was told"
-    others = f" {' and '.join(column.others)} might have been meant too." if column.others else ""
+    named = " and ".join(repr(name) for name in column.others)
+    others = f" The column{'s' if len(column.others) > 1 else ''} {named} might have been meant too." if named else ""
     figures = ", ".join(f"{row.name} {_figure(row.auc)}" for row in found.rows)
     words = [
         f"Chosen to hold on sources that it has not seen: the column {column.name!r} tells them ({how}).{others}",
@@ -90,9 +91,9 @@ def _word_gain(gain: Metric) -> str:
     if value is None:
         return "the difference cannot be told"
     if low is None or high is None:
-        return f"the difference is {value:+.3f}"
+        return f"the difference is {value:+.3f}".replace("-", "−")
     noise = ", which may be noise" if low <= 0 <= high else ""
-    return f"the difference is {value:+.3f} ({low:+.3f} to {high:+.3f}){noise}"
+    return f"the difference is {value:+.3f} ({low:+.3f} to {high:+.3f}){noise}".replace("-", "−")
 
 
 def _figure(metric: Metric) -> str:
