@@ -36,6 +36,7 @@ ERASED = "dataset.erase"
 _LOG_MS = 3000  # for those who use the database at that moment
 _TABLES = ("dataset_items", "dataset_version_items", "frozen_test_items", "dataset_changes", "dataset_uploads")
 _TABLES += ("predictions", "feedback", "idempotency_keys", "review_cases", "review_opinions", "versions")
+_TABLES += ("shadow_answers",)
 
 
 class UnfinishedError(StoreError):

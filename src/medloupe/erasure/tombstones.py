@@ -53,7 +53,7 @@ def read_tombstones(place: Path) -> frozenset[str]:
     if not path.is_file():
         raise StoreError(
             f"There are no receipts in {place}.",
-            f"Name a home folder or a back-up with {FILE.as_posix()}, or a file of `medloupe forget --receipts --json`."
+            f"Name a home folder or back-up with {FILE.as_posix()}, or a file of `medloupe forget --receipts --json`.",
         )
     found = frozenset(str(line["patient"]) for line in _read_lines(path) if line.get("patient"))
     if not found:
