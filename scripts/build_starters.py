@@ -4,6 +4,7 @@
     python scripts/build_starters.py --cards        # networks and heads stay as shipped; what is said of answers is new
     python scripts/build_starters.py --contrasts    # the same, but for the boundary to other kinds of picture
     python scripts/build_starters.py --negatives    # the same, but for the boundary to negatives of grey pictures
+    python scripts/build_starters.py --references   # the same, but for the reference that pictures are watched by
 
 Each is trained by the ordinary pipeline: a linear head that learns from photographs too, or, where a row of starters.py
 says so, `--finetune auto` (the tail ships only where it beats the linear head by more than noise). It is stressed,
@@ -43,7 +44,9 @@ from medloupe.embed.network import Network
 from medloupe.evaluation import stress
 from medloupe.inference.find import find_model
 from medloupe.model.bundle import Model
+from medloupe.model.drift import fit_reference
 from medloupe.model.novelty import Novelty
+from medloupe.model.sketch import sketch_many
 from medloupe.modelfile.parts import head_bytes
 from medloupe.starter import pack
 from medloupe.training.audit.findings import audit
@@ -228,6 +231,29 @@ def redrawn_polarity(one: Starter, data: Path) -> dict[str, float | int] | None:
     return figures
 
 
+def redrawn_reference(one: Starter, data: Path) -> dict[str, int] | None:
+    """Fit anew what the shipped check-up's training looked like, by which its answers are watched; nothing else moves.
+
+    Returns its classes and numbers a picture; None where pictures are too few or too unlike each other for one.
+    """
+    folder = terms.place_of(one.terms) / one.name
+    model = pack.unpack_checkup(folder)
+    if model.novelty is None:
+        return None
+    features = embed(scan_dataset(one.read(data)), model.backbone)
+    rows = labelled_rows(features.data.targets)
+    z = sketch_many(features.embeddings[rows], model.novelty.levels)
+    groups, targets = audit(features).groups[rows], features.data.targets[rows]
+    found = fit_reference(z, groups, targets, model.novelty.gaussian)
+    novelty = replace(model.novelty, reference=found)
+    write_atomically(folder / pack.HEAD, head_bytes(model.head, novelty, model.extras))
+    card = json.loads((folder / pack.CARD).read_text("utf-8"))
+    size = sum(f.stat().st_size for f in folder.iterdir() if f.name != pack.CARD)
+    card["shipped"]["bytes"] = size + len(pack.card_bytes(card))
+    write_atomically(folder / pack.CARD, pack.card_bytes(card))
+    return None if found is None else {"classes": found.means.shape[0], "numbers": found.means.shape[1]}
+
+
 def _milliseconds(model: Model) -> dict[str, float]:
     """Of one picture, beat or ECG on one thread: the shared network, and what this check-up adds to it."""
     rng, shape = np.random.default_rng(0), (1, *model.backbone.card.input_shape)
@@ -270,6 +296,7 @@ def main() -> None:
     parser.add_argument("--cards", action="store_true", help="only what the cards say of deciding")
     parser.add_argument("--contrasts", action="store_true", help="only the boundaries to other kinds of picture")
     parser.add_argument("--negatives", action="store_true", help="only the boundaries to negatives of its pictures")
+    parser.add_argument("--references", action="store_true", help="only the references that pictures are watched by")
     told = parser.parse_args()
     chosen = [s for s in STARTERS if not told.only or s.name in told.only.split(",")]
     if not chosen:
@@ -281,10 +308,9 @@ def main() -> None:
                 parser.error(f"{one.name} marks places: its card goes with its boxes. Build it whole.")
             redrawn(one, told.data, told.home)
         return
-    if told.negatives:
-        for one in chosen:
-            if not one.finds and one.kind != "ECG":
-                print(f"{one.name}: {redrawn_polarity(one, told.data)}", file=sys.stderr)
+    if redraw := redrawn_polarity if told.negatives else redrawn_reference if told.references else None:
+        for one in (one for one in chosen if not one.finds and one.kind != "ECG"):
+            print(f"{one.name}: {redraw(one, told.data)}", file=sys.stderr)
         return
     named = {n for one in chosen if not one.finds for n in kinds_for(one)}  # those that mark places have no contrast
     sights = gathered(told.data, told.home, sorted(named))

@@ -160,6 +160,37 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Live, str
         yield live, dataset, ready(live, dataset)["id"]
 
 
+def test_compared_on_live_requests_in_the_page(judged: tuple[Live, str, str], open_page: Any, axe: str) -> None:
+    live, dataset, candidate = judged
+    page = open_page(live)
+    page.context.add_init_script(axe)
+    watch = Watch(page.context, live.url)
+    page.goto(f"/studio/{dataset}/candidates/{candidate}")
+    page.get_by_label("How many requests").fill("4")
+    page.get_by_role("button", name="Compare version 2 on live requests").click()
+    playwright.expect(page.get_by_text("0 of 4 requests compared")).to_be_visible()
+    assert violations(page) == []
+    with live.client(headers={"Medloupe-Site": "Ward A"}) as client:
+        for n in range(4):
+            files = {"image": ("p.png", picture(9100 + n, n % 2 == 1))}
+            assert client.post(f"/api/v1/models/{NAME}/predict", files=files).json()["version"] == 1
+            page.get_by_role("link", name="Look again").click()
+            told = page.get_by_text(f"{n + 1} of 4 requests compared")
+            until = time.monotonic() + 60
+            while not told.is_visible():
+                assert time.monotonic() < until
+                page.reload()
+    playwright.expect(page.get_by_text("All were compared")).to_be_visible()
+    playwright.expect(page.get_by_text("of 4 requests were answered alike")).to_be_visible()
+    playwright.expect(page.get_by_role("row", name="Ward A")).to_be_visible()
+    assert violations(page) == []
+    page.get_by_label("How many requests").fill("100")
+    page.get_by_role("button", name="Compare version 2 on live requests").click()
+    page.get_by_role("button", name="End the comparison").click()
+    playwright.expect(page.get_by_text("Ended by", exact=False).first).to_be_visible()
+    watch.check()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [{"viewport": {"width": 1280, "height": 860}}, PHONE], ids=["1280", "360"])
 def test_pages_are_accessible(

@@ -228,6 +228,7 @@ def test_for_trainers(tmp_path: Path) -> None:
             ("GET", f"/api/v1/datasets/{id}/versions/1/export"),
             ("POST", f"/api/v1/datasets/{id}/train"),
             ("POST", f"/api/v1/datasets/{id}/train/stop"),
+            ("GET", "/api/v1/models/x/shadow"),
             ("OPTIONS", f"/api/v1/datasets/{id}/uploads"),
             ("POST", f"/api/v1/datasets/{id}/uploads"),
             ("GET", f"/api/v1/datasets/{id}/uploads/{item}"),
@@ -277,6 +278,10 @@ def test_for_trainers(tmp_path: Path) -> None:
         for end in ("promote", "dismiss"):
             decided = client.post(f"/api/v1/datasets/{id}/candidates/{item}/{end}", json={}, headers=tokens["tom"])
             assert decided.status_code == 403, "so are candidates"
+        for path, body in (("shadow", {"version": 1}), ("shadow/stop", None)):
+            begun = client.post(f"/api/v1/models/x/{path}", json=body, headers=tokens["tom"])
+            assert begun.status_code == 403, "and comparisons on live requests"
+        assert client.get("/api/v1/models/x/shadow", headers=tokens["tom"]).json() == {"shadows": []}
 
 
 def test_no_other_site_may(client: httpx.Client) -> None:

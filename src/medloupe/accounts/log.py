@@ -63,6 +63,8 @@ ACTIONS = (
     "candidate.promoted",
     "candidate.refused",
     "candidate.dismissed",
+    "shadow.begin",
+    "shadow.end",
     "pilot.begin",
     "pilot.look",
     "pilot.reference",

@@ -34,6 +34,7 @@ from medloupe.cli.retrain import run_retrain
 from medloupe.cli.score import run_score
 from medloupe.cli.select import run_select
 from medloupe.cli.serve import run_serve
+from medloupe.cli.shadow import run_shadow
 from medloupe.cli.starters import starters_app
 from medloupe.cli.stress import run_stress
 from medloupe.cli.train import run_train
@@ -84,6 +85,7 @@ app.command("check", help="What is wrong with this data, before any training.")(
 app.command("relabel")(run_relabel)
 app.command("train")(run_train)
 app.command("retrain")(run_retrain)
+app.command("shadow")(run_shadow)
 app.command("evaluate")(run_evaluate)
 app.command("predict", help="What a model sees in images or ECGs.")(run_predict)
 app.command("score", help="Answer very many files, as tables in a folder.")(run_score)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -39,6 +40,14 @@ def run_forget(
         bool, typer.Option("--resume", help="Go on with deletions that were interrupted; servers do so by themselves.")
     ] = False,
     receipts: Annotated[bool, typer.Option("--receipts", help="The receipts of all deletions so far.")] = False,
+    again: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="After an older back-up was restored: forget again whoever was forgotten in PATH, a home folder, a"
+            " newer back-up, or what --receipts --json printed.",
+        ),
+    ] = None,
     yes: Yes = False,
     json: Json = False,
     home: Home = None,
@@ -52,6 +61,15 @@ def run_forget(
     if receipts or resume:
         for receipt in eraser.receipts() if receipts else eraser.resume():
             _print(receipt, json)
+        return
+    if again is not None:
+        from medloupe.erasure.tombstones import read_tombstones
+
+        done = eraser.forget_again(read_tombstones(again), by=operator())
+        for receipt in done:
+            _print(receipt, json)
+        if not done and not json:
+            typer.echo("Nobody who was forgotten there is here.", err=True)
         return
     if patient is None:
         raise MedloupeError("Whose?", "medloupe forget --patient ID")

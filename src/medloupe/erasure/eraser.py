@@ -8,7 +8,7 @@ what was computed from them, and what versions of models keep of them.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from sqlalchemy import select, text
@@ -19,6 +19,7 @@ from medloupe.erasure.finding import find_belongings, find_items, read_patient
 from medloupe.erasure.nouns import Belongings, Receipt, TaughtVersion, add_counts
 from medloupe.erasure.order import Order, OrderFiles
 from medloupe.erasure.rows import count_open, erase_rows
+from medloupe.erasure.tombstones import add_tombstone, list_patients
 from medloupe.erasure.trainings import list_holding, stop_trainings
 from medloupe.erasure.versions import erase_from_versions, survey_versions
 from medloupe.errors import BusyError, MedloupeError, StoreError, UnknownError
@@ -35,6 +36,7 @@ ERASED = "dataset.erase"
 _LOG_MS = 3000  # for those who use the database at that moment
 _TABLES = ("dataset_items", "dataset_version_items", "frozen_test_items", "dataset_changes", "dataset_uploads")
 _TABLES += ("predictions", "feedback", "idempotency_keys", "review_cases", "review_opinions", "versions")
+_TABLES += ("shadow_answers",)
 
 
 class UnfinishedError(StoreError):
@@ -92,6 +94,30 @@ class Eraser:
                     "Ids are compared letter by letter with those in data sets, uploads, review and names of answers.",
                 )
             return self._begin(found, told, by)
+
+    def forget_again(self, hashes: Collection[str], *, by: str) -> list[Receipt]:
+        """Forget whoever had been forgotten and is here again, as after an older back-up was restored.
+
+        Parameters
+        ----------
+        hashes
+            Of ids under this store's key, as receipts have them.
+        by
+            Who asks.
+
+        Raises
+        ------
+        UnfinishedError
+            As `forget`.
+        """
+        done: list[Receipt] = []
+        for patient in sorted(list_patients(self._store)):
+            if keyed_hash(self._store.engine, patient) in hashes:
+                try:
+                    done.append(self.forget(patient, by=by))
+                except UnknownError:  # gone with another one's, or only named in a log
+                    continue
+        return done
 
     def erase_items(self, dataset: str, ids: Sequence[str], *, by: str) -> Receipt:
         """Erase pictures of a data set for good: with their places in versions, and what was computed from them.
@@ -218,6 +244,8 @@ class Eraser:
         if patient is not None and not self._is_told(order.id):
             with transaction(engine, write=True) as session:
                 log_action(session, DONE, patient, actor=order.by, detail=receipt.as_json())
+        if patient is not None:
+            add_tombstone(home, receipt)
         self._cut_log()
         self._orders.remove(order)
         return receipt

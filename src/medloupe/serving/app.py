@@ -24,7 +24,7 @@ from medloupe.serving.access.auth import Guard, require
 from medloupe.serving.access.failures import SharedFailures
 from medloupe.serving.access.lookups import LookupCache
 from medloupe.serving.access.proxies import Network, PublicAddress, PublicLinks, TrustedProxies
-from medloupe.serving.api import facilities, forget, jobs, models, photos, predictions, protocol
+from medloupe.serving.api import facilities, forget, jobs, models, photos, predictions, protocol, shadows
 from medloupe.serving.api.schemas import FAILURES
 from medloupe.serving.engine.facilities import FacilityLists
 from medloupe.serving.engine.retention import AnswerRetention
@@ -106,6 +106,7 @@ def create_app(
     app.include_router(predictions.router)
     app.include_router(photos.router)
     app.include_router(models.router)
+    app.include_router(shadows.router)
     app.include_router(jobs.router)
     app.include_router(forget.router)
     app.include_router(facilities.router)

@@ -77,6 +77,10 @@ class Metrics:
         gauge("medloupe_network_bytes", "Bytes of the networks held.", lambda: service.sessions.bytes)
         gauge("medloupe_network_loads", "Sessions opened since the start.", lambda: service.sessions.loads)
         gauge("medloupe_network_evictions", "Networks given up for others.", lambda: service.sessions.evictions)
+        gauge("medloupe_shadows", "Comparisons of two versions that go on.", lambda: service.shadow.count)
+        gauge("medloupe_shadow_compared", "Requests that both versions answered.", lambda: service.shadow.compared)
+        gauge("medloupe_shadow_dropped", "Requests left out on a busy server.", lambda: service.shadow.dropped)
+        gauge("medloupe_shadow_failed", "Requests the other version failed on.", lambda: service.shadow.failed)
         gauge("medloupe_decoders_killed", "Decoders stopped for taking too long.", lambda: service.decoders.killed)
         gauge("medloupe_decoders_died", "Decoders that crashed.", lambda: service.decoders.died)
 

@@ -23,6 +23,7 @@ from medloupe.store.dataset_tables import (
 )
 from medloupe.store.retrain_tables import CandidateRow, FrozenTestItemRow, FrozenTestRow, RetrainRuleRow
 from medloupe.store.review_tables import ReviewCaseRow, ReviewOpinionRow
+from medloupe.store.shadow_tables import ShadowAnswerRow, ShadowRow
 from medloupe.store.tablebase import Base, now
 
 __all__ = [  # beside what is defined here
@@ -43,6 +44,8 @@ __all__ = [  # beside what is defined here
     "RetrainRuleRow",
     "ReviewCaseRow",
     "ReviewOpinionRow",
+    "ShadowAnswerRow",
+    "ShadowRow",
     "now",
 ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from medloupe.accounts.person import Person
 from medloupe.errors import MedloupeError, StoreError, UnknownError
+from medloupe.metrics.shadow import ShadowFigures, compare_answers
 from medloupe.retrain.begin import start_candidate
 from medloupe.retrain.conclude import conclude_candidate
 from medloupe.retrain.corrections import Correction, find_fresh, list_corrections
@@ -14,11 +15,13 @@ from medloupe.retrain.due import find_unmade
 from medloupe.retrain.figures import CandidateFigures, compare_candidate
 from medloupe.retrain.frozen import ensure_frozen_test
 from medloupe.retrain.production import read_production
+from medloupe.serving.api.shadows import begin_shadow
 from medloupe.serving.http.threads import run_read, run_write
 from medloupe.store.candidates import PROMOTED, Candidate, Candidates, RetrainRule
 from medloupe.store.dataset_nouns import StoredDataset
 from medloupe.store.frozen_tests import FrozenTest, find_frozen_test
 from medloupe.store.production import previous_version
+from medloupe.store.shadows import Shadow
 from medloupe.studio.state import Studio
 
 
@@ -142,6 +145,39 @@ async def promote_candidate(
     elif found.decision == PROMOTED:
         return found
     return await run_write(Candidates(studio.sets.engine).decide, found.id, PROMOTED, by=person.name, reason=reason)
+
+
+async def begin_comparison(
+    studio: Studio, id: str, candidate: str, person: Person, requests: int, request_id: str
+) -> Shadow:
+    """Compare a candidate with production on live requests, or with what it was held against once it answers itself.
+
+    Raises
+    ------
+    UnknownError
+        There is no such candidate.
+    StoreError
+        It is not made yet, or two others are being compared.
+    """
+    found = await run_read(find_candidate, studio, id, candidate)
+    if found.version is None:
+        raise StoreError("The candidate is not made yet.", "Wait for its training.")
+    data = await run_read(studio.sets.get, id)
+    present = (await run_read(studio.service.store.production)).get(data.name, (None, ""))[0]
+    other = found.production if present == found.version else found.version
+    return await begin_shadow(studio.service, data.name, other, wanted=requests, by=person.name, request_id=request_id)
+
+
+def look_at_shadows(studio: Studio, name: str, pair: tuple[int, int]) -> tuple[list[Shadow], dict[str, ShadowFigures]]:
+    """List the comparisons of a model on live requests, with figures by id of those of two versions."""
+    shadows = studio.service.shadow.shadows
+    found = shadows.list(name)
+    figures: dict[str, ShadowFigures] = {}
+    for one in found:
+        if {one.before, one.after} == set(pair):
+            cases = list(shadows.cases(one))
+            figures[one.id] = compare_answers(((c.site, c.before, c.after) for c in cases), (c.ms for c in cases))
+    return found, figures
 
 
 def _find_previous(studio: Studio, name: str, present: int) -> int | None:

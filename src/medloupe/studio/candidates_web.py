@@ -12,18 +12,22 @@ from starlette.responses import JSONResponse, Response
 from medloupe.accounts.person import Person
 from medloupe.errors import PromotionRefusedError, StoreError
 from medloupe.serving.access.auth import check_csrf, require
+from medloupe.serving.api.shadows import end_shadow
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.serving.http.threads import run_read, run_write
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.store.candidates import DISMISSED, Candidates, RetrainRule
 from medloupe.studio.candidates import (
     ask_for_candidate,
+    begin_comparison,
     compare_now,
     find_candidate,
     look_at_loop,
+    look_at_shadows,
     promote_candidate,
 )
 from medloupe.studio.candidates_views import view_comparison, view_loop
+from medloupe.studio.shadow_views import view_shadow
 from medloupe.studio.state import Studio, studio_of
 
 router = APIRouter(include_in_schema=False)
@@ -102,6 +106,11 @@ async def decide(request: Request, id: Id, candidate: Id) -> Response:
                 force=what == "overrule",
                 request_id=request.state.request_id,
             )
+        elif what == "shadow":
+            await begin_comparison(studio, id, candidate, person, _read_count(fields), request.state.request_id)
+        elif what == "unshadow":
+            data = await run_read(studio.sets.get, id)
+            await end_shadow(studio.service, data.name, by=person.name, request_id=request.state.request_id)
         elif what == "dismiss":
             found = await run_read(find_candidate, studio, id, candidate)
             await run_write(Candidates(studio.sets.engine).decide, found.id, DISMISSED, by=person.name, reason=reason)
@@ -128,16 +137,28 @@ async def _show_candidate(request: Request, id: str, candidate: str, *, said: st
     figures = await run_write(compare_now, studio, found)
     found = await run_read(find_candidate, studio, id, candidate)  # as the figures left it
     seen = await run_read(look_at_loop, studio, id)
-    view = view_comparison(seen, found, figures, language_of(request))
-    return render_page(
-        request, "loop_candidate.html", status, tab="studio", said=said, v=view, may_promote=person.may("admin")
-    )
+    lang = language_of(request)
+    view = view_comparison(seen, found, figures, lang)
+    told: dict[str, Any] = {"v": view, "shadow": None, "may_promote": person.may("admin")}
+    if figures is not None:
+        pair = (figures.production, figures.version)
+        compared, by_id = await run_read(look_at_shadows, studio, seen.data.name, pair)
+        told["shadow"] = view_shadow(compared, pair, by_id, seen.production, lang)
+    return render_page(request, "loop_candidate.html", status, tab="studio", said=said, **told)
 
 
 def _stop(studio: Studio, id: str, person: Person) -> None:
     at_work = look_at_loop(studio, id).at_work
     if at_work is not None:
         studio.queue.ask_to_stop(at_work.job, by=person.name)
+
+
+def _read_count(fields: Mapping[str, list[str]]) -> int:
+    """Read how many requests are to be compared. Raises HttpError."""
+    text = first_value(fields, "requests").strip()
+    if not text.isascii() or not text.isdigit() or len(text) > 6:
+        raise HttpError(422, "bad_form", "The form cannot be read.", "Give a whole number of requests.")
+    return int(text)
 
 
 def _read_rule(fields: Mapping[str, list[str]]) -> RetrainRule:

@@ -37,6 +37,7 @@ from medloupe.serving.engine.readiness import DOT, Readiness
 from medloupe.serving.engine.recording import answer_and_record, record_answers
 from medloupe.serving.engine.retention import AuditRetention
 from medloupe.serving.engine.sessions import Sessions
+from medloupe.serving.engine.shadowing import ShadowRunner
 from medloupe.serving.engine.takeups import TakeUps
 from medloupe.serving.http.threads import run_change, run_file, run_read
 from medloupe.starter import shipped
@@ -96,6 +97,7 @@ class Service:
         precisions = Precisions(store.home / "cache" / "graphs")
         opens = (self.answerer.warm, precisions.choose, self.answerer.networks.prepare)
         self.catalog = Catalog(store, *opens, self.take_ups.note)
+        self.shadow = ShadowRunner(self.engine, self.catalog, self.sessions, lambda: self._busy > 0)
         self.journal = Journal(self.engine, store.home / "kept")
         self.pilot = PilotSwitch(self.engine)
         self.log = AuditLog(self.engine)
@@ -116,6 +118,7 @@ class Service:
                 return False
             try:
                 self.pilot.refresh()
+                self.shadow.refresh()
                 changed = self.catalog.refresh()
             except BaseException:
                 self._commits.forget()
@@ -126,6 +129,7 @@ class Service:
 
     def close(self) -> None:
         """Finish what was begun, then let go of all."""
+        self.shadow.close()
         self._pool.shutdown(wait=True)
         self._ecg_pool.shutdown(wait=True)
         self.journal.close()
@@ -289,10 +293,10 @@ class Service:
         )
         if keep and self.keep_images:
             answer = await self._in_pool_of(question, checkup, self.answerer.ask, self.catalog, checkup, question)
-            return (await self.record([answer], [data], person, keep=keep))[0]
+            return self._offer(await self.record([answer], [data], person, keep=keep), question)[0]
         self._busy += 1
         try:
-            return await answer_and_record(
+            answer = await answer_and_record(
                 self._pool_of(question, checkup),
                 partial(self.answerer.ask, self.catalog, checkup, question),
                 self.journal,
@@ -301,6 +305,7 @@ class Service:
             )
         finally:
             self._busy -= 1
+        return self._offer([answer], question)[0]
 
     async def ask_many(
         self,
@@ -317,7 +322,14 @@ class Service:
         question = Question(data=data, file=file, heatmap=heatmap, fields=fields, cancellation=cancellation)
         first = next(iter(checkups), None)
         answers = await self._in_pool_of(question, first, self.answerer.ask_many, checkups, question)
-        return await self.record(answers, [data] * len(answers), person)
+        return self._offer(await self.record(answers, [data] * len(answers), person), question)
+
+    def _offer(self, answers: list[Answer], question: Question) -> list[Answer]:
+        """Let other versions answer the same in shadow where that is wanted; not in a pilot, which shows nothing."""
+        if self.shadow.count and self.pilot.running is None:
+            for answer in answers:
+                self.shadow.offer(answer, question)
+        return answers
 
     async def in_pool(self, function: Any, *arguments: Any) -> Any:
         """Run a function in one of the worker threads."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -18,6 +17,7 @@ from medloupe.serving.access.auth import check_csrf, check_password, log_in, log
 from medloupe.serving.context import add_to_audit_log
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.threads import run_read, run_write
+from medloupe.serving.web.auditwords import describe_detail
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 
 router = APIRouter(include_in_schema=False)
@@ -242,7 +242,7 @@ async def audit_log(
             "actor": r.actor,
             "action": r.action,
             "object": r.object,
-            "detail": _describe_detail(r.detail),
+            "detail": describe_detail(r.detail, language),
             "request": r.request_id,
         }
         for r in found
@@ -259,11 +259,3 @@ async def audit_log(
         actors=names,
         actions=ACTIONS,
     )
-
-
-def _describe_detail(detail: Any) -> str:
-    """Say what a line of the log says besides, without the figures of a comparison."""
-    if not detail:
-        return ""
-    kept = {k: v for k, v in detail.items() if k != "comparison" and v not in ("", None, False)}
-    return json.dumps(kept, ensure_ascii=False)[:300] if kept else ""
