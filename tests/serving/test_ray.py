@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,10 @@ import pytest
 import drills
 from clinic import add_people
 from live import running
-from medloupe.errors import CornersError, MedloupeError
+from medloupe.accounts.person import LOCAL
+from medloupe.errors import CornersError, ImageError, MedloupeError
+from medloupe.inference.pictures import Predictor
+from medloupe.store.models import Store
 from objectstorage import free_port
 from trained import Trained
 
@@ -104,6 +110,60 @@ def test_it_answers_as_the_server_does(
     assert httpx.post(url + path, files=sent["files"], timeout=60).status_code == 401, "nobody else is answered"
     broken = httpx.post(url + path, files={"image": ("x.png", image[:60])}, headers=admin, timeout=60)
     assert broken.status_code == 422 and broken.json()["error"]["code"] == "unreadable_image"
+
+
+@pytest.fixture
+def fronted(trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Any, list[str]]]:
+    """A front whose replica is in this process: what goes to and fro is pickled, as it is between machines."""
+    pytest.importorskip("ray.serve", exc_type=ImportError)
+    from medloupe.serving.engine.service import Service
+    from medloupe.serving.ray import ClusterAnswerer, answer_or_failure
+
+    home = tmp_path / "home"
+    shutil.copytree(trained.home, home)
+    monkeypatch.setenv("MEDLOUPE_HOME", str(home))
+    replica = Service(Store(home), memory=1 << 28, workers=1)
+    asked: list[str] = []
+
+    def ask_elsewhere(version: str, question: Any) -> Any:
+        asked.append(version)
+        name, _, number = version.rpartition("@")
+        checkup = replica.catalog.load(name, int(number))
+        return pickle.loads(
+            pickle.dumps(
+                answer_or_failure(replica.answerer, replica.catalog, checkup, pickle.loads(pickle.dumps(question)))
+            )
+        )
+
+    front = Service(Store(home), memory=1 << 28, workers=1, make_answerer=partial(ClusterAnswerer, ask_elsewhere))
+    yield front, asked
+    front.close()
+    replica.close()
+
+
+def test_the_front_has_named_check_ups_answer_elsewhere(fronted: tuple[Any, list[str]]) -> None:
+    front, asked = fronted
+    checkup = front.catalog.get(drills.NAME)
+    assert front.sessions.count == 0, "it opens no network for them"
+    image = drills.picture()
+
+    async def ask(data: bytes) -> Any:
+        return await front.ask(checkup, data, person=LOCAL, file="x.png", heatmap=True)
+
+    answer = asyncio.run(ask(image))
+    assert asked == [f"{drills.NAME}@1"] and answer.checkup is checkup
+    plain = Predictor(Store(front.store.home).get(drills.NAME)).predict
+    path = front.store.home / "x.png"
+    path.write_bytes(image)
+    for label, value in plain(path).probabilities.items():
+        assert answer.prediction.probabilities[label] == pytest.approx(value, abs=2e-3)
+    assert set(answer.places) == set(checkup.labels)
+    assert front.journal.get(answer.id, LOCAL).answer["probabilities"], "it is remembered here"
+    with pytest.raises(ImageError) as caught:
+        asyncio.run(ask(image[:60]))
+    assert len(asked) == 2 and caught.value.hint
+    with pytest.raises(ImageError):
+        asyncio.run(ask(b"no picture"))
 
 
 def test_an_error_travels_with_its_kind_and_advice() -> None:

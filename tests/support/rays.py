@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import psutil
 import pytest
 
 from objectstorage import CREDENTIALS
@@ -24,12 +25,12 @@ def ray_here() -> Iterator[None]:
     get_node = services.get_node
 
     def wait_for_node(*told: Any, **more: Any) -> Any:
-        end = time.monotonic() + PATIENCE
+        end, before = time.monotonic() + PATIENCE, _ended_nodes()
         while True:
             try:
                 return get_node(*told, **more)
             except RuntimeError:  # not there yet
-                if time.monotonic() > end:
+                if time.monotonic() > end or _ended_nodes() - before:  # which ends itself, where parts of it are late
                     raise
                 time.sleep(0.5)
 
@@ -40,3 +41,9 @@ def ray_here() -> Iterator[None]:
         connect(cores=2)
     yield
     ray.shutdown()
+
+
+def _ended_nodes() -> set[int]:
+    """The nodes that this process started and that ended."""
+    children = psutil.Process().children()
+    return {c.pid for c in children if c.name() == "raylet" and c.status() == psutil.STATUS_ZOMBIE}

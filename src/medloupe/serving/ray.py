@@ -89,10 +89,9 @@ class CheckUpReplica:
         try:
             hold: Any = self.hold  # what the decorator makes of it takes the version alone
             checkup = await hold(serve.get_multiplexed_model_id())
-            work = partial(self._answerer.ask, self._catalog, checkup, question)
-            answer = await asyncio.get_running_loop().run_in_executor(self._pool, work)
-            return replace(answer, checkup=None)  # whoever asked has it
-        except MedloupeError as e:
+            work = partial(answer_or_failure, self._answerer, self._catalog, checkup, question)
+            return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except MedloupeError as e:  # it cannot be loaded
             return Failure(type(e), e.message, e.hint)
         finally:
             self._busy -= 1
@@ -101,6 +100,14 @@ class CheckUpReplica:
         """End the processes that read files."""
         self._decoders.close()
         self._parsers.close()
+
+
+def answer_or_failure(answerer: Answerer, catalog: Catalog, checkup: CheckUp, question: Question) -> Answer | Failure:
+    """Answer in a form that travels: without the check-up, which whoever asks has, and errors as Failure."""
+    try:
+        return replace(answerer.ask(catalog, checkup, question), checkup=None)
+    except MedloupeError as e:
+        return Failure(type(e), e.message, e.hint)
 
 
 class ClusterAnswerer(Answerer):
