@@ -169,6 +169,7 @@ def add_up(out: Path, name: str, commit: str, status: int) -> dict[str, Any]:
     old = json.loads(whole.read_text()) if whole.exists() else {}
     told = {k: old.get(k, 0) + new.get(k, 0) for k in ("files", "read", "refused", "processor_s", "faults")}
     told |= {k: max(old.get(k, 0), new.get(k, 0)) for k in ("slowest_s", "grown_MiB", "peak_MiB")}
+    told |= {k: old[k] for k in ("edges", "features", "kept") if k in old}
     progress = _PROGRESS.findall((out / f"{name}.log").read_text(errors="replace"))
     if progress:
         told |= dict(zip(("edges", "features", "kept"), map(int, progress[-1]), strict=True))

@@ -70,9 +70,6 @@ def candidates(small: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     if not len(pair):
         return np.empty((0, 4, 2)), np.empty((0, len(FEATURES)))
     left, right, top, bottom = lefts[pair], rights[pair], tops[other], bottoms[other]
-    corners = np.stack(
-        [crossings[left, top], crossings[right, top], crossings[right, bottom], crossings[left, bottom]], 1
-    )
     x, y = crossings[..., 0], crossings[..., 1].T
     across, down = _support(level, x[lefts], x[rights]), _support(upright, y[tops], y[bottoms])
     support, onward = (
@@ -81,8 +78,10 @@ def candidates(small: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
     )
     worth = np.sort(support, 1) @ np.array([0.4, 0.3, 0.2, 0.1]) - 0.3 * onward.mean(1)
     best = np.argsort(-worth)[:most]
-    corners, support, onward = corners[best] + 0.5, support[best], onward[best]
-    return corners, _measure(small, corners, support, onward)
+    left, right, top, bottom = left[best], right[best], top[best], bottom[best]
+    around = [crossings[left, top], crossings[right, top], crossings[right, bottom], crossings[left, bottom]]
+    corners = np.stack(around, 1) + 0.5
+    return corners, _measure(small, corners, support[best], onward[best])
 
 
 def _pairs(lines: Lines, length: int, breadth: int) -> tuple[np.ndarray, np.ndarray]:
