@@ -136,7 +136,12 @@ def _external(rows: Sequence[Mapping[str, Any]], cards: Sequence[Mapping[str, An
     there = {row["check-up"] for row in rows}
     none = [str(card["name"]) for card in cards if card["name"] not in there]
     out += ["", *cautions] if cautions else []
-    out += ["", f"No other source of their disease is at hand for {', '.join(none)}.", ""]
+    out += [
+        "",
+        f"Not in the table: {', '.join(none)}. Of these no other source is at hand, or they learned from both that are,"
+        " or it was not asked yet (`SOURCES` in `benchmarks/external.py` names what there is).",
+        "",
+    ]
     return out
 
 
