@@ -1,6 +1,6 @@
 """Whether pictures shrunk in the browser before they are sent are answered as the whole ones are.
 
-    python benchmarks/shrinking.py [--data ../shared/data] [--only pneumonia,skin] [--pictures 60] [--own] > table.md
+    python benchmarks/shrinking.py [--data ../shared/data] [--only pneumonia,skin] [--pictures 60] [--of N] [--own]
     python benchmarks/shrinking.py --net [--times 5]
 
 Pictures that each check-up learned from are rendered with a longer side of 4,000 pixels: enlarged with the noise of a
@@ -9,11 +9,13 @@ sensor, as JPEG ("export"), and as photographs of a screen, film or print by fie
 of the server, which finds photographs by itself. Heads fitted without the picture's group answer, on the test split
 that the data brings where it was judged on one; tuned stages have seen these pictures, so that there only differences
 hold. Differences are shrunk less whole, with a bootstrap over groups. "Withheld" are answers that are not given, as the
-picture is foreign, poor, or beyond a limit of quality. With --own the check-up itself answers, which takes a hundredth
-of the time and flatters levels: then only differences hold.
+picture is foreign, poor, or beyond a limit of quality. With --of the set is thinned to so many pictures first, from
+which the heads learn: levels are lower then, differences are as honest. With --own the check-up itself answers, which
+takes a hundredth of the time and flatters levels: then only differences hold.
 
 With --net: a server, and a Chromium of a phone's size at 20 kB a second each way and 50 ms, from a chosen photograph of
-12 megapixels to the answer on the page, with shrinking and without.
+12 megapixels to the answer on the page, with shrinking and without; and what was asked of the server in between, since
+each of these takes bytes and round trips from the picture.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
@@ -144,7 +147,18 @@ def own_panel(model: Model, data: Dataset, count: int) -> HeldOutPanel:
     )
 
 
-def judge(name: str, data: Path, count: int, shrinker: Shrinker, *, own: bool) -> None:
+def thin_out(data: Dataset, most: int) -> Dataset:
+    """Keep at most so many pictures, as many of each label and of each split as there are."""
+    rng = np.random.default_rng(22)
+    kinds: dict[tuple[object, ...], list[int]] = {}
+    for i, record in enumerate(data.records):
+        kinds.setdefault((record.split, *sorted(record.labels.items())), []).append(i)
+    each = max(1, most // len(kinds))
+    rows = sorted(i for of in kinds.values() for i in rng.permutation(of)[:each].tolist())
+    return replace(data, records=tuple(data.records[i] for i in rows))
+
+
+def judge(name: str, data: Path, count: int, shrinker: Shrinker, *, own: bool, of: int) -> None:
     """Print the rows of one check-up."""
     starter = next(s for s in STARTERS if s.name == name)
     model = shipped.load_shipped(name)
@@ -153,6 +167,7 @@ def judge(name: str, data: Path, count: int, shrinker: Shrinker, *, own: bool) -
         print(f"<!-- {name}: sent as it is -->")
         return
     read = starter.read(data)
+    read = thin_out(read, of) if of else read
     panel = own_panel(model, read, count) if own else assemble_panel(model, read, count, 0, lambda *_: None)
     network, size = Network(model.backbone, model.tail, threads=1), model.backbone.card.input_size
     judges = {int(i): j for j in panel.judges for i in j.rows}
@@ -205,20 +220,24 @@ def time_the_net(data: Path, times: int, browser: Any) -> None:
     print(f"{whole.stat().st_size / 1e3:.0f} kB, {RATE / 1e3:.0f} kB/s, 50 ms")
     try:
         for shrunk in (True, False):
-            tries = [_answer_once(browser, url, whole, shrunk=shrunk) for _ in range(times if shrunk else 2)]
+            tries = [
+                _answer_once(browser, url, whole, shrunk=shrunk) for _ in range(times if shrunk else min(times, 2))
+            ]
             seconds, sent, came = ([t[k] for t in tries] for k in range(3))
             spread = f"median {np.median(seconds):.2f} s ({min(seconds):.2f} to {max(seconds):.2f})"
             wire = f"{np.median(sent) / 1e3:.1f} kB there and {np.median(came) / 1e3:.1f} kB back"
             alone = f"which take {(np.median(sent) + np.median(came)) / RATE:.2f} s by themselves"
             print(f"{'shrunk' if shrunk else 'whole'}: {spread}; {wire}, {alone}", flush=True)
+            for one, t in zip(tries, seconds, strict=True):
+                print(f"  {t:.2f} s: {', '.join(one[3])}")
     finally:
         process.terminate()
         process.wait()
         shutil.rmtree(home)
 
 
-def _answer_once(browser: Any, url: str, whole: Path, *, shrunk: bool) -> tuple[float, int, int]:
-    """Answer once: seconds, and bytes sent and received in them."""
+def _answer_once(browser: Any, url: str, whole: Path, *, shrunk: bool) -> tuple[float, int, int, list[str]]:
+    """Answer once: seconds, bytes sent and received in them, and what was asked when."""
     context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     context.set_default_timeout(300_000)
     page = context.new_page()
@@ -231,6 +250,7 @@ def _answer_once(browser: Any, url: str, whole: Path, *, shrunk: bool) -> tuple[
     rates = {"downloadThroughput": RATE, "uploadThroughput": RATE}
     session.send("Network.emulateNetworkConditions", {"offline": False, "latency": 50, **rates})
     moved = {"sent": 0, "came": 0}
+    asked: list[str] = []
 
     def count_sent(event: dict[str, Any]) -> None:
         moved["sent"] += int({k.lower(): v for k, v in event["headers"].items()}.get("content-length", 0))
@@ -238,6 +258,11 @@ def _answer_once(browser: Any, url: str, whole: Path, *, shrunk: bool) -> tuple[
     def count_came(event: dict[str, Any]) -> None:
         moved["came"] += int(event["encodedDataLength"])
 
+    def note_request(event: dict[str, Any]) -> None:
+        path = event["request"]["url"].removeprefix(url).split("?")[0]
+        asked.append(f"{event['request']['method']} {path} at {time.perf_counter() - began:.2f}")
+
+    session.on("Network.requestWillBeSent", note_request)
     session.on("Network.requestWillBeSentExtraInfo", count_sent)
     session.on("Network.loadingFinished", count_came)
     began = time.perf_counter()
@@ -246,7 +271,7 @@ def _answer_once(browser: Any, url: str, whole: Path, *, shrunk: bool) -> tuple[
     page.locator("[data-says]").wait_for()
     spent = time.perf_counter() - began
     context.close()
-    return spent, moved["sent"], moved["came"]
+    return spent, moved["sent"], moved["came"], asked
 
 
 def main() -> None:
@@ -254,6 +279,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--only", default="")
     parser.add_argument("--pictures", type=int, default=60)
+    parser.add_argument("--of", type=int, default=0)
     parser.add_argument("--own", action="store_true")
     parser.add_argument("--net", action="store_true")
     parser.add_argument("--times", type=int, default=5)
@@ -272,7 +298,7 @@ def main() -> None:
         names = [s.name for s in STARTERS if s.kind != "ECG" and not s.finds]
         for name in names:
             if not asked.only or name in asked.only.split(","):
-                judge(name, asked.data, asked.pictures, shrinker, own=asked.own)
+                judge(name, asked.data, asked.pictures, shrinker, own=asked.own, of=asked.of)
         browser.close()
 
 

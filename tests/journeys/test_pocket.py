@@ -124,7 +124,6 @@ def test_photographs_are_told_as_the_server_tells_them(own: Live, open_page: Any
     page.locator("[data-files]").set_input_files([pictures[0]])
     playwright.expect(answered).to_have_count(2, timeout=60_000)
     playwright.expect(answered.first).to_contain_text("This check-up does not read photographs")
-    assert violations(page) == []
 
     foreign = pictures[0].with_suffix(".webp")
     foreign.write_bytes(b"RIFF\0\0\0\0WEBPVP8 ")
@@ -134,8 +133,9 @@ def test_photographs_are_told_as_the_server_tells_them(own: Live, open_page: Any
     playwright.expect(answered.first).to_contain_text("Only JPEG and PNG are read on this device.")
 
 
-def test_heat_maps_are_laid_over_the_picture(own: Live, open_page: Any, pictures: list[Path]) -> None:
-    page = open_page(own)
+def test_heat_maps_are_laid_over_the_picture(own: Live, open_page: Any, axe: str, pictures: list[Path]) -> None:
+    page = open_page(own, bypass_csp=True)
+    page.context.add_init_script(axe)
     opened(page)
     said = own.ask("spots", pictures[1].read_bytes()).json()
     assert said["state"] not in ("refused", "unusable")

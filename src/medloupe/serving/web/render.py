@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import json
 import mimetypes
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from fastapi import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from medloupe.ondevice.photographs import describe_finder
 from medloupe.serving.context import facilities_of
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import MAX_SAID, read_body
@@ -34,8 +36,11 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 _packages = ["medloupe.serving.web"]
-_READERS = ("camera", "errors", "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_idct", "picture", "png", "quality", "resize")
-"""Modules of the app on the device by which pages read pictures, too."""
+_READERS = (
+    *("camera", "errors", "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_idct", "picture", "png", "quality", "resize"),
+    *("lines", "numbers", "perspective", "photograph", "prescreen", "quadrilaterals", "roundfield", "sides"),
+)
+"""Modules of the app on the device by which pages read pictures, too, and find those in photographs."""
 
 
 def add_pages(package: str) -> None:
@@ -196,6 +201,8 @@ def _assets() -> _Assets:
         if entry.is_file() and kind:
             data = entry.read_bytes()
             found[entry.name] = (data, gzip.compress(data, 9, mtime=0), kind)
+    finder = json.dumps(describe_finder(), separators=(",", ":")).encode()
+    found["photographs.json"] = finder, gzip.compress(finder, 9, mtime=0), "application/json"
     mark = hashlib.sha256(b"".join(data for data, _, _ in found.values())).hexdigest()[:12]
     return _Assets(found, mark)
 

@@ -1,5 +1,7 @@
 // A photograph of a screen, film or print: its picture is found, and its four corners can be moved before it is sent.
-const SENT = 800;  // longer side, in pixels, of what is sent only to find the picture: a few ten kilobytes
+import { findHere } from "./shrinking.js";
+
+const SENT = 800;  // longer side, in pixels, of what is sent only to find the picture in a file that this browser cannot read: a few ten kilobytes
 const NAMES = ["UpperLeft", "UpperRight", "LowerRight", "LowerLeft"];
 const INSET = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]];
 const STEP = 0.004;  // of the picture, that an arrow key moves a corner; ten times that with Shift
@@ -56,6 +58,13 @@ export class Corners {
   async #find(photo) {
     const search = new AbortController();
     this.#search = photo === "auto" ? search : null;
+    const given = new Promise((done) => search.signal.addEventListener("abort", () => done(null), { once: true }));
+    const here = await Promise.race([findHere(this.#file, photo), given]);
+    if (search.signal.aborted) return null;
+    if (here) {
+      this.#size = here;
+      return here;
+    }
     try {
       const bitmap = await createImageBitmap(this.#file);
       this.#size = { width: bitmap.width, height: bitmap.height };

@@ -1,5 +1,7 @@
 // Shrinks a picture beside the page: read and resized as the server does it, then packed as a JPEG that was read again to see that it is the picture.
+// Finds a photographed picture, too, so that nothing has to be sent for that. Messages: {id, file, limits} or {id, file, find: mode}.
 import { decodeJpeg } from "./jpeg.js";
+import { findPhoto } from "./photograph.js";
 import { decode } from "./picture.js";
 import { resize, roundHalfEven } from "./resize.js";
 
@@ -8,9 +10,21 @@ const BUDGET = 26000;  // bytes: 1.3 seconds at 20 kB a second
 const WORTH = 0.8;  // of the file's bytes, above which nothing is gained
 const MOST_OFF = 8;  // levels that the packed picture may differ by on average: some browsers put noise into canvases
 
-self.onmessage = async ({ data: { id, file, limits } }) => {
-  self.postMessage({ id, made: await shrink(file, limits).catch(() => null) });  // what is not read here is sent as it is
+const READ = 224;  // pixels for which the server reads a picture in which it looks for another
+
+const finder = fetch(new URL("./photographs.json", import.meta.url)).then((answer) => answer.json());
+finder.catch(() => null);  // told where it is needed
+
+self.onmessage = async ({ data: { id, file, limits, find } }) => {
+  const made = find ? look(file, find) : shrink(file, limits);
+  self.postMessage({ id, made: await made.catch(() => null) });  // what is not read here is sent as it is
 };
+
+/** Where a photographed picture lies, as the server tells it: {found, corners, width, height}. */
+async function look(file, mode) {
+  const picture = await decode(new Uint8Array(await file.arrayBuffer()), READ), photo = findPhoto(picture, { mode }, await finder);
+  return { found: Boolean(photo?.corners), corners: photo?.corners ?? null, width: picture.width, height: picture.height };
+}
 
 async function shrink(file, limits) {
   const bytes = new Uint8Array(await file.arrayBuffer());

@@ -15,6 +15,7 @@ export function shrinking(form) {
     if (control.checked) localStorage.removeItem(OPT_OUT);
     else localStorage.setItem(OPT_OUT, "1");
   });
+  ready();  // before a picture is chosen, as its modules would come beside the picture over a slow connection
   const begun = new WeakMap();
   const begin = (file) => {
     if (!READ_HERE.test(file.type)) return null;
@@ -27,15 +28,27 @@ export function shrinking(form) {
   };
 }
 
-async function run(file, limits) {
+/** Where in a file a photographed picture lies: {found, corners, width, height}; null where that cannot be told here. mode: "auto" or "always". */
+export const findHere = async (file, mode) => (READ_HERE.test(file.type) ? ask({ file, find: mode }) : null);
+
+function ready() {
   try {
     worker ??= start();
-  } catch { return null; }
+  } catch { return false; }
+  return true;
+}
+
+function ask(message) {
+  if (!ready()) return null;
   const id = ++last;
-  const made = await new Promise((done) => {
+  return new Promise((done) => {
     waiting.set(id, done);
-    worker.postMessage({ id, file, limits });
+    worker.postMessage({ id, ...message });
   });
+}
+
+async function run(file, limits) {
+  const made = await ask({ file, limits });
   if (!made) return null;
   const name = `${file.name.replace(/\.[^.]*$/, "")}.jpg`;
   return { ...made, file: new File([made.blob], name, { type: "image/jpeg" }) };
