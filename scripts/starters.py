@@ -195,7 +195,7 @@ STARTERS = (
         ),
         weaknesses=(
             "It judges a patch of a tenth of a millimetre; what a slide or a patient has, it cannot say.",
-            "Labels follow an outline that a pathologist drew around regions, so that patches at borders are uncertain.",
+            "Labels follow outlines that a pathologist drew around regions, so patches at borders are uncertain.",
             "Patches of fat and empty glass are easy and flatter the figures.",
             "In its data nearly half of the patches are of carcinoma; of a whole slide about a quarter are.",
         ),
