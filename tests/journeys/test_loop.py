@@ -176,7 +176,7 @@ def test_compared_on_live_requests_in_the_page(judged: tuple[Live, str, str], op
             assert client.post(f"/api/v1/models/{NAME}/predict", files=files).json()["version"] == 1
             page.get_by_role("link", name="Look again").click()
             told = page.get_by_text(f"{n + 1} of 4 requests compared")
-            until = time.monotonic() + 60
+            until = time.monotonic() + 240
             while not told.is_visible():
                 assert time.monotonic() < until
                 page.reload()
