@@ -2,6 +2,8 @@
 
 journey       from "new check-up" to one that answers, with 4 × 30 generated pictures in a headless Chromium; the
               browser is closed while it trains (default 3 times): seconds and clicks
+phone         the same in the viewport of a phone, each picture photographed by Chromium's fake camera, which shows the
+              generated pictures; the shutter is held, and the browser is closed between two classes (1)
 uploads       servers killed (signal 9) in the middle of uploads (20)
 trainings     in the middle of trainings (20)
 publications  in the middle of publications (20); trains first
@@ -26,12 +28,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "support"
 
 import marks
 import studio_client
-from browsing import CHROMIUM
+from browsing import CHROMIUM, PHONE
 from live import running
 from studio_drills import ROLES, kill_publications, kill_trainings, kill_uploads, pack
-from studio_journey import Clicks, bring, make, publish, try_out, wait_for_training
+from studio_journey import (
+    Clicks,
+    add_classes,
+    bring,
+    fake_camera,
+    make,
+    photograph,
+    publish,
+    try_out,
+    wait_for_audit,
+    wait_for_training,
+)
 
-COUNTS = {"journey": 3, "uploads": 20, "trainings": 20, "publications": 20, "pictures": 1}
+COUNTS = {"journey": 3, "phone": 1, "uploads": 20, "trainings": 20, "publications": 20, "pictures": 1}
 PICTURES = 1000
 
 
@@ -70,6 +83,52 @@ def measure_journey(scratch: Path, count: int) -> dict[str, Any]:
     return {"seconds": seconds, "clicks": max(clicked)}
 
 
+def measure_phone(scratch: Path, count: int) -> dict[str, Any]:
+    """Seconds and clicks by a phone's camera, each journey on a home of its own."""
+    from playwright.sync_api import sync_playwright
+
+    picture = scratch / "new.png"
+    picture.write_bytes(marks.mark("rings", 99))
+    films = {kind: fake_camera(scratch / f"{kind}.y4m", kind) for kind in marks.CLASSES}
+    seconds, clicked, taken, twice, answers = [], [], [], 0, []
+    with sync_playwright() as playwright:
+        for number in range(count):
+            with running(scratch / f"home{number}") as live:
+                began = time.monotonic()
+                clicks, where = None, "/studio"
+                for kind in (*marks.CLASSES, None):
+                    film = [] if kind is None else films[kind]
+                    options = ["--no-sandbox", "--disable-gpu", *film]
+                    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=options)
+                    context = browser.new_context(base_url=live.url, locale="en", permissions=["camera"], **PHONE)
+                    clicks = Clicks(context.new_page(), clicks.count if clicks else 0)
+                    if kind == marks.CLASSES[0]:
+                        make(clicks, "Marks by phone", "tissue")
+                        add_classes(clicks, marks.CLASSES)
+                        where = clicks.page.url
+                    else:
+                        clicks.page.goto(where)
+                    if kind is not None:
+                        photograph(clicks, kind, 30)
+                    else:
+                        wait_for_audit(clicks.page)
+                        clicks.press("Train")
+                        wait_for_training(clicks.page)
+                        try_out(clicks, picture)
+                        publish(clicks)
+                        clicks.follow("Open the check-up")
+                    browser.close()
+                assert clicks is not None
+                seconds.append(round(time.monotonic() - began, 1))
+                clicked.append(clicks.count)
+                with live.client() as client:
+                    items = client.get(f"/api/v1/datasets/{where.rpartition('/')[2]}/items").json()["items"]
+                taken.append(len(items))
+                twice += len(items) - len({item["digest"] for item in items})
+                answers.append(live.ask("marks-by-phone", picture.read_bytes()).json()["prediction"])
+    return {"seconds": seconds, "clicks": max(clicked), "pictures": taken, "same_frame": twice, "answers": answers}
+
+
 def measure_pictures(scratch: Path, count: int) -> dict[str, Any]:
     """Seconds until 1,000 pictures are taken in."""
     told = [(kind, n) for kind in ROLES for n in range(PICTURES // len(ROLES))]
@@ -98,6 +157,7 @@ def main() -> int:
     told = parser.parse_args()
     drills: dict[str, Callable[[Path, int], Any]] = {
         "journey": measure_journey,
+        "phone": measure_phone,
         "uploads": lambda scratch, n: asdict(kill_uploads(scratch / "home", n)),
         "trainings": lambda scratch, n: asdict(kill_trainings(scratch / "home", n)),
         "publications": lambda scratch, n: (

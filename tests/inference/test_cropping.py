@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import generated
 import medloupe
-from discs import draw_picture, write_discs
+from discs import write_discs, write_sick_discs
 from generated import run
 from live import running
 from medloupe.data.reading import read
@@ -27,29 +25,6 @@ pytest.importorskip("torch")
 Capture = pytest.CaptureFixture[str]
 
 
-def write_sick(root: Path, pictures: int = 40) -> Path:
-    """One disc a picture, sick where its middle is dark: the rest of the picture says nothing of it."""
-    rng = np.random.default_rng(8)
-    (root / "images").mkdir(parents=True)
-    labels, boxes = [], []
-    for i in range(pictures):
-        pixels, drawn = draw_picture(rng, 1, 1)
-        pixels = pixels.copy()
-        (_, x, y, w, h), name = drawn[0], f"images/{i:02}.png"
-        if i % 2:
-            yy, xx = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
-            pixels[np.hypot(xx - x - w / 2, yy - y - h / 2) < w / 4] = (40, 20, 120)
-        Image.fromarray(pixels).save(root / name)
-        labels.append({"file": name, "label": "sick" if i % 2 else "healthy", "patient_id": f"p{i}"})
-        boxes += [dict(zip(("file", "label", "x", "y", "w", "h"), (name, *box), strict=True)) for box in drawn]
-    for table, rows in (("labels.csv", labels), ("boxes.csv", boxes)):
-        with (root / table).open("w", newline="") as f:
-            writer = csv.DictWriter(f, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
-    return root
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a detector of discs and squares, `kinds` of single boxes, and `sick` of pictures cut to the disc."""
@@ -60,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         discs = write_discs(root / "discs", 40)
         medloupe.train(medloupe.read(discs), name="shapes")
         medloupe.train(medloupe.read(discs, crop=0.2), name="kinds")
-        sick = medloupe.read(write_sick(root / "sick"), crop=0.2, crop_to="disc")
+        sick = medloupe.read(write_sick_discs(root / "sick"), crop=0.2, crop_to="disc")
         medloupe.train(sick, name="sick", sought=["sick"])
     return root
 

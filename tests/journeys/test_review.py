@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from axe import violations
 from browsing import PHONE, Watch, log_in, playwright
 from clinic import add_people
 from detectors import TrainedDetector
+from drawing import WAYS, boxes_of, drag, press, size_of
 from live import Live, running
 from medloupe.store.datasets import Datasets
 from medloupe.store.models import Store
@@ -136,64 +136,94 @@ def drawing(detector: TrainedDetector, tmp_path_factory: pytest.TempPathFactory)
         yield live, case["id"]
 
 
-@pytest.mark.parametrize("how", ["mouse", "touch", "keyboard"])
+@pytest.fixture(scope="module")
+def undecided(drawing: tuple[Live, str], detector: TrainedDetector) -> str:
+    """Another case, which nobody reads."""
+    live, _ = drawing
+    id = live.ask("shapes", detector.pictures[1].read_bytes()).json()["id"]
+    return httpx.post(f"{live.url}/api/v1/predictions/{id}/review?basis=consent", timeout=60).json()["id"]
+
+
+@pytest.mark.parametrize("how", WAYS)
 def test_boxes_are_drawn(drawing: tuple[Live, str], open_page: Any, how: str) -> None:
     live, case = drawing
     page = open_page(live, **(PHONE if how == "touch" else {}))
     watch = Watch(page.context, live.url)
     page.goto(f"/review/{case}")
-    field = page.locator("[data-boxes]")
+    page.wait_for_selector("[data-boxeditor][data-ready]")
     for button in page.locator("[data-remove]").all()[::-1]:
         button.click()
-    assert json.loads(field.input_value()) == []
-    area = page.locator("[data-drawing] svg")
-    area.scroll_into_view_if_needed()
-    where = area.bounding_box()
-    width, height = (int(page.locator("[data-drawing]").get_attribute(f"data-{n}")) for n in ("width", "height"))
-    wanted = {"x": width // 4, "y": height // 4, "width": width // 2, "height": height // 2}
-    corners = [(where["x"] + where["width"] * f, where["y"] + where["height"] * f) for f in (0.25, 0.5, 0.75)]
-    if how == "mouse":
-        page.mouse.move(*corners[0])
-        page.mouse.down()
-        page.mouse.move(*corners[1])
-        page.mouse.move(*corners[2])
-        page.mouse.up()
-    elif how == "touch":
-        touch = page.context.new_cdp_session(page)
-        kinds = ("touchStart", "touchMove", "touchMove")
-        for kind, (x, y) in zip(kinds, corners, strict=True):
-            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
-        touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    else:
+    assert boxes_of(page) == []
+    width, height = size_of(page)
+    if how == "keyboard":
         page.get_by_role("button", name="Add a box").focus()
-        page.keyboard.press("Enter")
-        page.keyboard.press("Tab")
-        page.keyboard.press("ArrowUp")  # the number in hand grows by one
-        page.keyboard.press("ArrowDown")
-    (box,) = json.loads(field.input_value())
+        press(page, "Enter", "Control+ArrowLeft", "Control+ArrowRight")  # in the middle, where it is added
+    else:
+        drag(page, how, (0.25, 0.25), (0.5, 0.5), (0.75, 0.75))
+    (box,) = boxes_of(page)
+    wanted = {"x": width // 4, "y": height // 4, "width": width // 2, "height": height // 2}
     for name, value in wanted.items():
         assert box[name] == pytest.approx(value, abs=3), (how, box)
     watch.check()
 
 
-def test_the_drawn_boxes_are_sent(drawing: tuple[Live, str], open_page: Any) -> None:
+def test_the_boxes_that_were_marked_are_corrected_and_learned(
+    drawing: tuple[Live, str], detector: TrainedDetector, open_page: Any
+) -> None:
     live, case = drawing
+    told = httpx.get(f"{live.url}/api/v1/review/{case}", timeout=60).json()
+    lines = told["answer"]["lines"]
+    marked = [b for b in told["answer"]["boxes"] if b["score"] >= lines[b["label"]]]
     page = open_page(live)
     page.goto(f"/review/{case}")
-    drawn = json.loads(page.locator("[data-boxes]").input_value())
+    page.wait_for_selector("[data-boxeditor][data-ready]")
+    drawn = boxes_of(page)
+    assert sorted((b["label"], b["x"]) for b in drawn) == sorted((b["label"], round(b["x"])) for b in marked)
+    drag(page, "mouse", (0.02, 0.02), (0.1, 0.06), (0.14, 0.14))  # what it missed
+    page.locator("[data-of=label]").last.select_option("square")
     page.get_by_role("button", name=re.compile("These boxes are right")).click()
     page.wait_for_url("**/review")
     told = httpx.get(f"{live.url}/api/v1/review/{case}", timeout=60).json()
-    assert told["state"] == "settled"
-    assert [(b["label"], round(b["x"])) for b in told["outcome"]["boxes"]] == [(b["label"], b["x"]) for b in drawn]
+    assert told["state"] == "settled" and len(told["outcome"]["boxes"]) == len(drawn) + 1
+    page.get_by_role("button", name=re.compile("Bring them into a data set")).click()
+    playwright.expect(page.get_by_text("in the data set").first).to_be_visible()
+    store = Store(live.home)
+    sets = Datasets(store.engine, live.home)
+    data = sets.get("shapes")
+    version = sets.freeze(data.id)
+    (item,) = sets.version_items(data.id, version.number)
+    assert data.boxed and item.boxes is not None and len(item.boxes) == len(drawn) + 1
+    assert item.boxes[-1]["label"] == "square"
+    assert sets.items(data.id)[0].origin["case"] == case
+    assert sets.path(item).read_bytes() == detector.pictures[0].read_bytes()
+    table = sets.version_folder(data.id, version.number)
+    assert table.with_name("boxes.csv").read_text().count("\n") == len(drawn) + 2
+
+    id = live.ask("shapes", detector.pictures[0].read_bytes()).json()["id"]  # the same picture, read once more
+    again = httpx.post(f"{live.url}/api/v1/predictions/{id}/review?basis=consent", timeout=60).json()["id"]
+    box = {"label": "disc", "x": 10.0, "y": 10.0, "width": 20.0, "height": 20.0}
+    told = httpx.post(
+        f"{live.url}/api/v1/review/{again}/opinion", json={"verdict": "label", "boxes": [box]}, timeout=60
+    ).json()
+    (now,) = sets.items(data.id)
+    assert (told["item"], now.id, now.boxes) == (item.id, item.id, (box,))
+    change = sets.changes(data.id, 1)[0]
+    assert (change.action, change.detail["why"]) == ("annotate", f"review {again}")
 
 
 @pytest.mark.parametrize("size", [{"viewport": {"width": 1280, "height": 860}}, PHONE], ids=["1280", "360"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe(
-    drawing: tuple[Live, str], house: Live, open_page: Any, axe: str, tmp_path: Path, size: dict[str, Any], scheme: str
+    drawing: tuple[Live, str],
+    undecided: str,
+    house: Live,
+    open_page: Any,
+    axe: str,
+    tmp_path: Path,
+    size: dict[str, Any],
+    scheme: str,
 ) -> None:
-    live, case = drawing
+    live, case = drawing[0], undecided
     found = []
     page = open_page(live, color_scheme=scheme, **size)
     page.context.add_init_script(axe)

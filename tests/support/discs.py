@@ -52,3 +52,26 @@ def write_discs(root: Path, pictures: int = 24, seed: int = 0, test: int = 0) ->
             writer.writeheader()
             writer.writerows(entries)
     return root
+
+
+def write_sick_discs(root: Path, pictures: int = 40) -> Path:
+    """One disc a picture, sick where its middle is dark: the rest of the picture says nothing of it."""
+    rng = np.random.default_rng(8)
+    (root / "images").mkdir(parents=True)
+    labels, boxes = [], []
+    for i in range(pictures):
+        pixels, drawn = draw_picture(rng, 1, 1)
+        pixels = pixels.copy()
+        (_, x, y, w, h), name = drawn[0], f"images/{i:02}.png"
+        if i % 2:
+            yy, xx = np.mgrid[: pixels.shape[0], : pixels.shape[1]]
+            pixels[np.hypot(xx - x - w / 2, yy - y - h / 2) < w / 4] = (40, 20, 120)
+        Image.fromarray(pixels).save(root / name)
+        labels.append({"file": name, "label": "sick" if i % 2 else "healthy", "patient_id": f"p{i}"})
+        boxes += [dict(zip(("file", "label", "x", "y", "w", "h"), (name, *box), strict=True)) for box in drawn]
+    for table, rows in (("labels.csv", labels), ("boxes.csv", boxes)):
+        with (root / table).open("w", newline="") as f:
+            writer = csv.DictWriter(f, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    return root

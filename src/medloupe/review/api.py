@@ -41,7 +41,7 @@ class ReviewOpinionIn(BaseModel):
 
     verdict: Literal["label", "discard"]
     labels: list[str] = Field(default=[], max_length=100, description="Those that are right; of classes one.")
-    boxes: list[ReviewBoxIn] | None = Field(default=None, max_length=200, description="Of a detector: all there are.")
+    boxes: list[ReviewBoxIn] | None = Field(default=None, max_length=400, description="Of a detector: all there are.")
 
 
 @router.post(

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
     from medloupe.serving.engine.entries import Entry
 
-_KEPT = ("state", "prediction", "flagged", "probabilities", "boxes")
+_KEPT = ("state", "prediction", "flagged", "probabilities", "boxes", "lines")
 _SIDE = 32  # pixels of the decoding that only asks for the picture's size
 
 
@@ -222,11 +222,17 @@ class ReviewDesk:
         """Bring a case in, or correct the picture that is there; give the item's id."""
         label = labels[0] if labels and case.task != "detection" else None
         there = next((item for item in self.sets.items(dataset) if item.digest == case.digest), None)
-        if there is not None and case.task != "detection":
+        assert case.outcome is not None
+        if there is not None and case.task == "detection":
+            drawn = [dict(box) for box in case.outcome["boxes"]]
+            if [dict(box) for box in there.boxes or ()] != drawn or there.boxes is None:
+                why = {"why": f"review {case.id}"}
+                self.sets.change(dataset, "annotate", {there.id: {"boxes": drawn}}, by=by, why=why)
+            return there.id
+        if there is not None:
             if there.label != label:
                 self.sets.relabel(dataset, [there.id], label, by=by, why=f"review {case.id}")
             return there.id
-        assert case.outcome is not None
         data = self.queue.picture(case)
         origin = {
             "source": "review",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from medloupe.accounts.person import Person
 from medloupe.metrics.agreement import Kappa
 from medloupe.review.desk import ReviewDesk
 from medloupe.serving.web.language import Language
-from medloupe.store.review_nouns import DISCARD, OPEN, SETTLED, ReviewCase, ReviewOpinion
+from medloupe.store.review_nouns import DISCARD, MOST_BOXES, OPEN, SETTLED, ReviewCase, ReviewOpinion
 
 _SHOWN = 200
 
@@ -50,7 +50,19 @@ class QueueView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseView:
-    """The page of one case. choices: (label, title, whether the check-up announced it)."""
+    """The page of one case.
+
+    Attributes
+    ----------
+    choices
+        (label, title, whether the check-up announced it).
+    drawn
+        The boxes that the check-up marked, as JSON, to be corrected.
+    seen
+        What there is to say of them.
+    most
+        How many boxes a reader may draw.
+    """
 
     case: ReviewCase
     title: str
@@ -66,6 +78,13 @@ class CaseView:
     several: bool
     boxes: bool
     drawn: str
+    seen: str
+    most: int = MOST_BOXES
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """Name and title of each label that a box may have."""
+        return tuple((name, title) for name, title, _ in self.choices)
 
 
 def view_queue(desk: ReviewDesk, person: Person, lang: Language) -> QueueView:
@@ -98,11 +117,12 @@ def view_case(case: ReviewCase, person: Person, lang: Language) -> CaseView:
     """Show one case to a person."""
     announced = set(case.answer.get("flagged") or ()) | {case.answer.get("prediction")}
     may_read = case.state == OPEN and not case.read_by(person.name)
+    marked = _choose_marked(case)
     boxes = [
         {"label": box["label"], "x": box["x"], "y": box["y"], "width": box["w"], "height": box["h"]}
-        for box in case.answer.get("boxes") or ()
-        if box.get("label") in case.labels
+        for box in marked[:MOST_BOXES]
     ]
+    rest = len(marked) - len(boxes)
     return CaseView(
         case=case,
         title=lang.label(case.model) or case.model,
@@ -118,7 +138,18 @@ def view_case(case: ReviewCase, person: Person, lang: Language) -> CaseView:
         several=case.task == "multilabel",
         boxes=case.task == "detection",
         drawn=json.dumps(boxes),
+        seen=lang.t("review.boxes_cut", n=MOST_BOXES, rest=str(rest))
+        if rest
+        else lang.t("review.boxes_said", n=len(boxes)),
     )
+
+
+def _choose_marked(case: ReviewCase) -> list[Mapping[str, Any]]:
+    """Choose the boxes that the check-up marked, the surest first; where its lines are not known, all that it told."""
+    lines: Mapping[str, float] = case.answer.get("lines") or {}
+    told = [box for box in case.answer.get("boxes") or () if box.get("label") in case.labels]
+    told = [box for box in told if not lines or float(box.get("score") or 0) >= lines.get(box["label"], 2.0)]
+    return sorted(told, key=lambda box: -float(box.get("score") or 0))
 
 
 def _line(case: ReviewCase, person: Person, lang: Language) -> CaseLine:
@@ -136,7 +167,7 @@ def _about(case: ReviewCase, lang: Language) -> str:
     """Say what was answered."""
     answer = case.answer
     if case.task == "detection":
-        return lang.t("review.answered_boxes", n=len(answer.get("boxes") or ()))
+        return lang.t("review.answered_boxes", n=len(_choose_marked(case)))
     names = list(answer.get("flagged") or ()) or [name for name in (answer.get("prediction"),) if name]
     if not names:
         return lang.t("review.answered_nothing")

@@ -17,7 +17,7 @@ from medloupe.review.desk import ReviewDesk, desk_of, hide_opinions
 from medloupe.review.views import view_case, view_queue
 from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import add_to_audit_log, service_of
-from medloupe.serving.engine.pictures import PREVIEW
+from medloupe.serving.engine.pictures import LARGE_PREVIEW, PREVIEW
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.serving.http.threads import run_file, run_read, run_write
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
@@ -65,13 +65,15 @@ async def show(request: Request, id: Id) -> Response:
 
 
 @router.get("/review/{id}/picture")
-async def picture(request: Request, id: Id) -> Response:
-    """Give the picture as browsers show it."""
+async def picture(request: Request, id: Id, large: bool = False) -> Response:
+    """Give the picture as browsers show it; large: so that boxes can be drawn on it."""
     require(request, "reviewer")
     desk = desk_of(request)
     found = await run_read(desk.queue.get, id)
     data = await run_file(desk.queue.picture, found)
-    shown = await service_of(request).in_pool(service_of(request).decoders.preview, data, PREVIEW)
+    shown = await service_of(request).in_pool(
+        service_of(request).decoders.preview, data, LARGE_PREVIEW if large else PREVIEW
+    )
     return Response(shown.jpeg, 200, {"Cache-Control": "no-store"}, "image/jpeg")
 
 

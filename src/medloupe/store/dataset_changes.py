@@ -14,6 +14,7 @@ from medloupe.store.dataset_nouns import (
     DatasetChange,
     DatasetClass,
     StoredDataset,
+    check_boxes,
     check_classes,
     read_change_row,
     read_classes,
@@ -156,8 +157,7 @@ class DatasetChanges(DatasetItems):
             data = find_dataset(session, id, lock=True)
             told = check_classes(edit(read_classes(data.classes)))
             names = {c["name"] for c in told}
-            used = session.scalars(select(DatasetItemRow.label).where(DatasetItemRow.dataset_id == data.id).distinct())
-            if lost := sorted(label for label in used if label is not None and label not in names):
+            if lost := sorted(_used_labels(session, data) - names):
                 raise StoreError(f"Pictures have the class {lost[0]!r}.", "Relabel them first, or keep it.")
             before = {"classes": data.classes, "ordered": data.ordered}
             after = {"classes": told, "ordered": data.ordered if ordered is None else ordered}
@@ -233,11 +233,18 @@ def _put_classes_back(session: Any, data: DatasetRow, row: DatasetChangeRow) -> 
     before, after = row.detail["before"], row.detail["after"]
     if {"classes": data.classes, "ordered": data.ordered} != after:
         raise StoreError(f"The classes were changed again since change {row.number}.", "Undo the later change first.")
-    used = session.scalars(select(DatasetItemRow.label).where(DatasetItemRow.dataset_id == data.id).distinct())
-    names = {c["name"] for c in before["classes"]}
-    if lost := sorted(label for label in used if label is not None and label not in names):
+    if lost := sorted(_used_labels(session, data) - {c["name"] for c in before["classes"]}):
         raise StoreError(f"Pictures have the class {lost[0]!r} by now.", "Relabel them first.")
     data.classes, data.ordered = before["classes"], before["ordered"]
+
+
+def _used_labels(session: Any, data: DatasetRow) -> set[str]:
+    """List the classes that pictures have, or boxes on them."""
+    own = DatasetItemRow.dataset_id == data.id
+    if data.task != "detection":
+        return set(session.scalars(select(DatasetItemRow.label).where(own).distinct())) - {None}
+    drawn = session.scalars(select(DatasetItemRow.boxes).where(own))
+    return {str(box["label"]) for boxes in drawn for box in boxes or ()}
 
 
 def _find_items(session: Any, data: DatasetRow, ids: Sequence[str]) -> list[DatasetItemRow]:
@@ -268,7 +275,7 @@ def _check(data: DatasetRow, name: str, value: Any) -> Any:
     elif name == "left_out":
         fine = isinstance(value, bool)
     elif name == "boxes":
-        fine = value is None or isinstance(value, list)
+        return None if value is None else check_boxes(value, [c["name"] for c in data.classes])
     if not fine:
         raise StoreError(f"{value!r} cannot be the {name} of a picture.")
     return value

@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-TASKS = ("multiclass", "detection")
+TASKS = ("multiclass", "detection", "ecg")
+"""One class a picture, boxes, or one class an ECG."""
 MOST_ITEMS = 200_000
 _ORPHAN_SECONDS = 86400.0
 LONGEST_FILE = 255

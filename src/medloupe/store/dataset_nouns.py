@@ -17,6 +17,7 @@ from medloupe.store.dataset_tables import (
 )
 
 MOST_CLASSES = 100
+MOST_BOXES = 2000  # of a picture
 LONGEST_LABEL, LONGEST_TITLE, LONGEST_KIND = 100, 120, 60  # letters
 
 
@@ -48,6 +49,21 @@ class StoredDataset:
         """The names of its classes."""
         return tuple(c.name for c in self.classes)
 
+    @property
+    def boxed(self) -> bool:
+        """Whether boxes are drawn on its pictures, which have no class of their own."""
+        return self.task == "detection"
+
+    @property
+    def things(self) -> str:
+        """What its examples are, in English."""
+        return "ECGs" if self.ecgs else "pictures"
+
+    @property
+    def ecgs(self) -> bool:
+        """Whether it holds ECGs instead of pictures."""
+        return self.task == "ecg"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetItem:
@@ -65,6 +81,11 @@ class DatasetItem:
     origin: Mapping[str, Any] = field(default_factory=dict)
     left_out: bool = False
     added: int = 0
+
+    @property
+    def shown_labels(self) -> tuple[str, ...]:
+        """What boxes are drawn of, each once."""
+        return tuple(dict.fromkeys(str(box["label"]) for box in self.boxes or ()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +160,33 @@ def check_classes(classes: Sequence[DatasetClass]) -> list[dict[str, Any]]:
         if (twin := seen.setdefault(name.casefold(), name)) is not name:
             raise StoreError(f"Two classes are called {twin!r}.", "Give each its own name.")
     return [asdict(c) for c in classes]
+
+
+def check_boxes(boxes: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[dict[str, Any]]:
+    """Check boxes that a person drew, and give them as a row keeps them, in tenths of a pixel.
+
+    Raises
+    ------
+    StoreError
+        There are too many, one is of no class of the data set, or has no size.
+    """
+    if len(boxes) > MOST_BOXES:
+        raise StoreError(f"{len(boxes)} boxes are too many.", f"Draw at most {MOST_BOXES:,} on a picture.")
+    told: list[dict[str, Any]] = []
+    for box in boxes:
+        label = box.get("label")
+        if label not in labels:
+            raise StoreError(f"There is no class {str(label)[:60]!r}; there are {', '.join(labels)}.", "Add it first.")
+        try:
+            sides = {name: round(float(box[name]), 1) for name in ("x", "y", "width", "height")}
+        except (KeyError, TypeError, ValueError, OverflowError):
+            sides = {"x": -1.0}
+        if not all(0 <= side < 1e6 for side in sides.values()) or min(sides["width"], sides["height"]) < 1:
+            raise StoreError(
+                "A box lies outside of its picture or has no size.", "Give x, y, width and height in pixels."
+            )
+        told.append({"label": label, **sides})
+    return told
 
 
 def read_dataset_row(row: DatasetRow) -> StoredDataset:

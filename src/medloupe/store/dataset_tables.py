@@ -24,7 +24,7 @@ class DatasetRow(Base):
     kind
         Of picture, in words; "" for a kind of its own.
     task
-        "multiclass" or "detection".
+        One of dataset_items.TASKS.
     classes
         In their order, each {"name", "role"}; of those sought the first is the most dangerous.
     ordered

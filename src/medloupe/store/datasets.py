@@ -12,7 +12,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 TABLE = "labels.csv"
+BOXES = "boxes.csv"
+"""Beside it, of a data set with boxes: a row for each, and one without label and numbers for a picture without any."""
+BOX_HEAD = ("file", "label", "x", "y", "width", "height")
 _SAID = ("digest", "file", "label", "patient", "site", "split", "boxes")
 
 
@@ -121,7 +124,8 @@ class Datasets(DatasetChanges):
         Returns
         -------
         Path
-            The table, which names file, label, patient, site and split of each: what `medloupe train` reads.
+            The table, which names file, label, patient, site and split of each: what `medloupe train` reads. Of a data
+            set with boxes these lie beside it, in BOXES, and pictures at which nobody looked for them are left out.
 
         Raises
         ------
@@ -136,7 +140,7 @@ class Datasets(DatasetChanges):
         if (folder / TABLE).is_file():
             return folder / TABLE
         try:
-            self.write_folder(folder, items)
+            self.write_folder(folder, items, boxes=data.boxed)
         except OSError as e:
             raise StorageError(
                 f"The data set {data.name} cannot be written: {e.strerror or e}.", "Free some disk space, try again."
@@ -147,11 +151,14 @@ class Datasets(DatasetChanges):
         """Locate the folder of a version, which is called as reports are to call it."""
         return version_place(self.home, id, name, number)
 
-    def write_folder(self, folder: Path, items: Sequence[DatasetItem]) -> None:
+    def write_folder(self, folder: Path, items: Sequence[DatasetItem], *, boxes: bool = False) -> None:
         """Write pictures and their table into a folder, which is there whole or not at all. Raises OSError."""
+        items = [item for item in items if item.boxes is not None] if boxes else items
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         columns = [name for name in ("patient", "site", "split") if any(getattr(item, name) for item in items)]
+        if boxes and {item.split for item in items} <= {None, "train"}:  # no test is told
+            columns = [name for name in columns if name != "split"]
         rows: list[list[str]] = []
         for item in items:
             place = f"images/{item.id}{Path(item.file).suffix.lower()[:8]}"
@@ -162,10 +169,13 @@ class Datasets(DatasetChanges):
             except OSError:  # another file system, or one without links
                 shutil.copyfile(self.path(item), path)
             told = [getattr(item, name) or "" for name in columns]
-            rows.append([place, item.label or "", *told])
-        out = io.StringIO()
-        csv.writer(out, lineterminator="\n").writerows([["file", "label", *columns], *rows])
-        write_atomically(temporary / TABLE, out.getvalue().encode())
+            rows.append([place, *told] if boxes else [place, item.label or "", *told])
+        head = ["file", *columns] if boxes else ["file", "label", *columns]
+        write_atomically(temporary / TABLE, write_csv([head, *rows]).encode())
+        if boxes:
+            places = [row[0] for row in rows]
+            drawn = [row for item, place in zip(items, places, strict=True) for row in list_box_rows(item, place)]
+            write_atomically(temporary / BOXES, write_csv([BOX_HEAD, *drawn]).encode())
         with suppress(FileNotFoundError):
             shutil.rmtree(folder)  # half of one, from elsewhere
         temporary.rename(folder)
@@ -184,6 +194,19 @@ class Datasets(DatasetChanges):
         for digest in gone:
             self.forget_file(digest)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def list_box_rows(item: DatasetItem, place: str) -> list[list[str]]:
+    """List the rows of BOXES of a picture that lies at a place; one that is blank where nothing is on it."""
+    drawn = [[place, str(box["label"]), *(f"{box[side]:g}" for side in BOX_HEAD[2:])] for box in item.boxes or ()]
+    return drawn or [[place, *[""] * 5]]
+
+
+def write_csv(rows: Iterable[Sequence[str]]) -> str:
+    """Write rows as CSV with plain line ends."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()
 
 
 def version_place(home: Path, id: str, name: str, number: int) -> Path:

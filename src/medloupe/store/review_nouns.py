@@ -14,7 +14,7 @@ BASES = ("consent", "house_rule")
 """Why a picture may be kept: the person agreed, or a rule of the house allows it."""
 LABEL, DISCARD = VERDICTS = ("label", "discard")
 SAME_PLACE = 0.5  # overlap (IoU) from which two readers mean the same box
-MOST_BOXES = 200
+MOST_BOXES = 400
 LONGEST_PATIENT = 100  # letters of whose picture it is
 
 

@@ -18,11 +18,12 @@ from medloupe.serving.context import eraser_of
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import JsonRoute
 from medloupe.serving.http.threads import run_change, run_file, run_read, run_write
-from medloupe.store.dataset_nouns import DatasetClass, StoredDataset
+from medloupe.store.dataset_nouns import MOST_BOXES, DatasetChange, DatasetClass, StoredDataset
+from medloupe.studio.drawing import draw_boxes
 from medloupe.studio.export import FORMS, write_export
 from medloupe.studio.naming import choose_name
 from medloupe.studio.overview import Overview, find_all, look_at
-from medloupe.studio.state import studio_of
+from medloupe.studio.state import Studio, studio_of
 from medloupe.studio.training import find_training, start_training
 
 router = APIRouter(route_class=JsonRoute)
@@ -50,7 +51,9 @@ class DatasetIn(BaseModel):
     kind: str = Field("", max_length=60, description='Of picture, in words, such as "chest X-ray".')
     classes: list[ClassIn] = Field(default_factory=list, max_length=100)
     ordered: bool = Field(False, description="Whether the classes are grades, from normal to worst.")
-    task: Literal["multiclass", "detection"] = Field("multiclass", description="One class a picture, or boxes.")
+    task: Literal["multiclass", "detection", "ecg"] = Field(
+        "multiclass", description="One class a picture, boxes, or one class an ECG."
+    )
 
 
 class ClassesIn(BaseModel):
@@ -61,16 +64,30 @@ class ClassesIn(BaseModel):
     ordered: bool | None = None
 
 
+class DrawnBoxIn(BaseModel):
+    """A box, in pixels of the upright picture."""
+
+    model_config = ConfigDict(extra="forbid")
+    label: str = Field(max_length=100)
+    x: float = Field(ge=0, le=1e6, allow_inf_nan=False)
+    y: float = Field(ge=0, le=1e6, allow_inf_nan=False)
+    width: float = Field(gt=0, le=1e6, allow_inf_nan=False)
+    height: float = Field(gt=0, le=1e6, allow_inf_nan=False)
+
+
 class ChangeIn(BaseModel):
     """A correction, which is logged and can be undone."""
 
     model_config = ConfigDict(extra="forbid")
-    action: Literal["leave_out", "bring_back", "relabel", "join", "assign"]
+    action: Literal["leave_out", "bring_back", "relabel", "join", "assign", "annotate"]
     items: Items = Field(default_factory=list)
     groups: list[Items] = Field(default_factory=list, max_length=20_000, description="Of join: whose patient is one.")
     label: str | None = Field(None, max_length=100, description="Of relabel: the class, or null for none.")
     patient: str | None = Field(None, max_length=100, description="Of assign.")
     site: str | None = Field(None, max_length=100, description="Of assign.")
+    boxes: list[DrawnBoxIn] | None = Field(
+        None, max_length=MOST_BOXES, description="Of annotate: all there are; null where nobody is to have looked."
+    )
     why: str = Field("", max_length=200)
 
 
@@ -185,9 +202,9 @@ async def changes(request: Request, id: DatasetId) -> dict[str, Any]:
 
 @router.post("/api/v1/datasets/{id}/changes", status_code=201, summary="Correct pictures")
 async def change(request: Request, id: DatasetId, wish: ChangeIn) -> dict[str, Any]:
-    """Leave out, bring back, relabel, join as of one patient, or assign a patient and site."""
+    """Leave out, bring back, relabel, join as of one patient, assign a patient and site, or annotate with boxes."""
     person = require(request, "trainer")
-    return asdict(await run_write(make_change, studio_of(request).sets, id, wish, by=person.name))
+    return asdict(await run_write(make_change, studio_of(request), id, wish, by=person.name))
 
 
 @router.post("/api/v1/datasets/{id}/changes/{number}/undo", status_code=201, summary="Undo a change")
@@ -248,8 +265,14 @@ async def stop(request: Request, id: DatasetId) -> dict[str, Any]:
     return {"state": await run_write(work)}
 
 
-def make_change(sets: Any, id: str, wish: ChangeIn, *, by: str) -> Any:
+def make_change(studio: Studio, id: str, wish: ChangeIn, *, by: str) -> DatasetChange:
     """Make a correction that was asked for."""
+    sets = studio.sets
+    if wish.action == "annotate":
+        boxes = None if wish.boxes is None else [box.model_dump() for box in wish.boxes]
+        for item in wish.items:
+            draw_boxes(sets, studio.service.decoders, id, item, boxes, by=by, why=wish.why)
+        return sets.changes(id, 1)[0]
     if wish.action == "leave_out":
         return sets.leave_out(id, wish.items, by=by, why=wish.why)
     if wish.action == "bring_back":

@@ -19,6 +19,7 @@ from typing import Any
 
 from medloupe.errors import MedloupeError
 from medloupe.jobs.local import LocalProcess
+from medloupe.store.dataset_nouns import StoredDataset
 from medloupe.store.datasets import TABLE, Datasets
 from medloupe.utils.files import write_cache
 
@@ -138,13 +139,18 @@ class Auditor:
         return None
 
     def _check(self, dataset: str, looked: Looked) -> dict[str, Any]:
-        items = self._sets.items(dataset)
-        if len(items) < LEAST_ITEMS or len({item.label for item in items} - {None}) < 2:
+        data, items = self._sets.get(dataset), self._sets.items(dataset)
+        if data.boxed:
+            items = [item for item in items if item.boxes is not None]
+            labels = {name for item in items for name in item.shown_labels}
+        else:
+            labels = {item.label for item in items} - {None}
+        if len(items) < LEAST_ITEMS or len(labels) < (1 if data.boxed else 2):
             return {}
         folder = self._folder(dataset)
         try:
-            self._sets.write_folder(folder, items)
-            command = [sys.executable, "-m", "medloupe", "check", str(folder / TABLE), *told_columns(folder / TABLE)]
+            self._sets.write_folder(folder, items, boxes=data.boxed)
+            command = [sys.executable, "-m", "medloupe", "check", *name_data(folder / TABLE, data)]
             environment = {"MEDLOUPE_HOME": str(self._sets.home)}
             with LocalProcess([*command, "--json"], "audit:0", environment=environment, memory=MEMORY) as process:
                 self._process = process
@@ -183,10 +189,15 @@ class Auditor:
         return self._sets.home / "datasets" / "audits" / f"{dataset}.json"
 
 
-def told_columns(table: Path) -> list[str]:
-    """Tell `medloupe` which column of a table that `Datasets.write_folder` wrote is what."""
+def name_data(table: Path, data: StoredDataset) -> list[str]:
+    """Name what `Datasets.write_folder` wrote, by its table, to `medloupe`: where it lies, and which column is what."""
     with table.open(encoding="utf-8") as f:
         names = f.readline().strip().split(",")
     told = {"--image": "file", "--labels": "label", "--patient": "patient", "--split": "split"}
     given = [part for option, name in told.items() if name in names for part in (option, name)]
-    return [*given, "--task", "classification"]
+    return [
+        str(table.parent if data.boxed else table),
+        *given,
+        "--task",
+        "detection" if data.boxed else "classification",
+    ]

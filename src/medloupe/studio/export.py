@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import tempfile
 import zipfile
@@ -12,10 +10,10 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from medloupe.errors import StorageError
+from medloupe.errors import StorageError, StoreError
 from medloupe.imaging.sizes import read_size
 from medloupe.store.dataset_nouns import DatasetItem
-from medloupe.store.datasets import TABLE, Datasets
+from medloupe.store.datasets import BOX_HEAD, BOXES, TABLE, Datasets, list_box_rows, write_csv
 from medloupe.utils.csvcells import escape_formula
 
 FORMS = ("table", "coco", "label-studio", "cvat")
@@ -36,10 +34,17 @@ def write_export(sets: Datasets, id: str, number: int, form: str) -> Path:
     ------
     UnknownError
         There is no such version.
+    StoreError
+        ECGs are to be written as pictures.
     StorageError
         The disk is full.
     """
+    data = sets.get(id)
+    if data.ecgs and form != "table":
+        raise StoreError(f"ECGs have no form {form!r}.", "Take them away as a folder with a table.")
     items = [item for item in sets.version_items(id, number) if not item.left_out]
+    if data.boxed and form != "label-studio":  # the others would say of those that nothing is there
+        items = [item for item in items if item.boxes is not None]
     labels = [c.name for v in sets.versions(id) if v.number == number for c in v.classes]
     places = {item.id: f"images/{item.id}{Path(item.file).suffix.lower()[:8]}" for item in items}
     try:
@@ -50,7 +55,7 @@ def write_export(sets: Datasets, id: str, number: int, form: str) -> Path:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as out:  # pictures hardly pack
             for item in items:
                 out.write(sets.path(item), places[item.id])
-            for name, text in _describe(sets, items, places, labels, form).items():
+            for name, text in _describe(sets, items, places, labels, form, data.boxed).items():
                 out.writestr(name, text)
     except OSError as e:
         raise StorageError(
@@ -60,7 +65,7 @@ def write_export(sets: Datasets, id: str, number: int, form: str) -> Path:
 
 
 def _describe(
-    sets: Datasets, items: Sequence[DatasetItem], places: dict[str, str], labels: Sequence[str], form: str
+    sets: Datasets, items: Sequence[DatasetItem], places: dict[str, str], labels: Sequence[str], form: str, boxed: bool
 ) -> dict[str, str]:
     """Give the files beside the pictures, by name."""
     if form == "coco":
@@ -70,13 +75,12 @@ def _describe(
         return {"tasks.json": json.dumps(tasks), "labelling.xml": _labelling(labels)}
     if form == "cvat":
         return {"annotations.xml": _cvat(sets, items, places, labels)}
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(["file", "label", "patient", "site", "split", "name"])
+    rows = [["file", *([] if boxed else ["label"]), "patient", "site", "split", "name"]]
     for item in items:
-        told = (item.label, item.patient, item.site, item.split, item.file)
-        writer.writerow([places[item.id], *(escape_formula(text or "") for text in told)])
-    return {TABLE: out.getvalue()}
+        told = [*([] if boxed else [item.label]), item.patient, item.site, item.split, item.file]
+        rows.append([places[item.id], *(escape_formula(text or "") for text in told)])
+    drawn = [row for item in items for row in list_box_rows(item, places[item.id])]
+    return {TABLE: write_csv(rows), **({BOXES: write_csv([BOX_HEAD, *drawn])} if boxed else {})}
 
 
 def _coco(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from medloupe.store.dataset_nouns import DatasetItem, StoredDataset
+from medloupe.studio.training import count_cases
 
 FEW = 10  # independent cases of a class below which its figures say little
 MOST_SETS = 50
@@ -90,22 +91,20 @@ def find_in_rows(data: StoredDataset, items: Sequence[DatasetItem]) -> list[Data
         found.append(_of_sets("duplicates_across_labels", "serious", len(clashing), clashing))
     if copies:
         found.append(_of_sets("duplicates", "notice", sum(len(g) - 1 for g in copies), copies))
-    cases: dict[str, set[str]] = {name: set() for name in data.labels}
-    for item in items:
-        if item.label is not None:
-            cases.setdefault(item.label, set()).add(item.patient or item.digest)
-    if items and sum(bool(seen) for seen in cases.values()) < 2:
-        found.append(DatasetFinding(kind="one_class", level="serious", count=len(items)))
+    cases = {**{name: set[str]() for name in data.labels}, **count_cases(data, items)}
+    if items and sum(bool(seen) for seen in cases.values()) < (1 if data.boxed else 2):
+        kind = "no_boxes" if data.boxed else "one_class"
+        found.append(DatasetFinding(kind=kind, level="serious", count=len(items)))
     elif items:
         for name, seen in cases.items():
             if len(seen) < FEW:
                 level = "serious" if len(seen) < 2 else "warning"
                 found.append(DatasetFinding(kind="small_class", level=level, count=len(seen), label=name))
-    if unlabelled := [item for item in items if item.label is None]:
+    if unlabelled := [item for item in items if (item.boxes if data.boxed else item.label) is None]:
         sets = tuple((item.id,) for item in unlabelled[:MOST_SETS])
         found.append(
             DatasetFinding(
-                kind="unlabelled",
+                kind="unlooked" if data.boxed else "unlabelled",
                 level="notice",
                 count=len(unlabelled),
                 sets=sets,
@@ -180,7 +179,7 @@ def _of_sets(kind: str, level: str, count: int, sets: Sequence[Sequence[DatasetI
 
 def _order(members: Sequence[DatasetItem]) -> list[DatasetItem]:
     """Order copies so that the one that is kept comes first: of whom most is known, then that which came first."""
-    return sorted(members, key=lambda i: (i.patient is None, i.site is None, i.added, i.file))
+    return sorted(members, key=lambda i: (not i.boxes, i.patient is None, i.site is None, i.added, i.file))
 
 
 def _item_of(file: str) -> str:

@@ -16,11 +16,15 @@ from typing import Any
 
 from medloupe.data.readers.base import natural_key
 from medloupe.data.reading import read
-from medloupe.errors import MedloupeError
+from medloupe.data.records import Record
+from medloupe.ecg.files import read_ecg
+from medloupe.errors import MedloupeError, SignalError
 from medloupe.jobs.inside import end_with_worker, open_progress
 from medloupe.studio.exchange import ClassedPicture, read_classes_of_export
+from medloupe.studio.recordings import name_packed, pack_signal
 from medloupe.studio.unpack import unpack
 
+_PACKED = ".packed-"  # before the number of an ECG that was written anew; hidden files of an archive are left out
 _SITE = re.compile(r"^(site|hospital|clinic|cent(re|er)|institution|location)s?([_ ]?(id|name))?$", re.IGNORECASE)
 
 
@@ -35,7 +39,7 @@ def import_archive(archive: Path, folder: Path) -> dict[str, Any]:
     Raises
     ------
     MedloupeError
-        It is refused, or holds no data set of pictures with one class each, or with boxes.
+        It is refused, or holds no data set of pictures with one class each or boxes, or of ECGs with one class each.
     OSError
         The disk is full.
     """
@@ -46,19 +50,20 @@ def import_archive(archive: Path, folder: Path) -> dict[str, Any]:
     if exported is not None:
         return _describe_export(*exported)
     data = read(folder)
-    if data.modality != "image" or data.task not in ("multiclass", "detection"):
+    ecgs = data.modality == "ecg" and data.task == "multiclass"
+    if not ecgs and (data.modality != "image" or data.task not in ("multiclass", "detection")):
         raise MedloupeError(
             f"The archive holds {data.things} of the task {data.task}.",
-            "The studio takes pictures with one class each, or with boxes; others are trained with medloupe train.",
+            "The studio takes pictures with one class each or with boxes, and ECGs with one class each; others are"
+            " trained with medloupe train.",
         )
     return {
         "labels": list(data.labels),
-        "task": data.task,
+        "task": "ecg" if ecgs else data.task,
         "notes": list(data.notes),
         "records": [
             {
-                "file": r.id,
-                "path": str(r.image.relative_to(folder)) if isinstance(r.image, Path) else "",
+                **(_keep_ecg(r, folder, k) if ecgs else _place(r, folder)),
                 "label": None
                 if data.task == "detection"
                 else next((name for name, value in r.labels.items() if value == 1), None),
@@ -67,9 +72,33 @@ def import_archive(archive: Path, folder: Path) -> dict[str, Any]:
                 "site": _site(r.columns),
                 "split": r.split,
             }
-            for r in data.records
+            for k, r in enumerate(data.records)
         ],
     }
+
+
+def _place(record: Record, folder: Path) -> dict[str, str]:
+    path = str(record.image.relative_to(folder)) if isinstance(record.image, Path) else ""
+    return {"file": record.id, "path": path}
+
+
+def _keep_ecg(record: Record, folder: Path, number: int) -> dict[str, str]:
+    """Read an ECG, and write it as one file where it is none: one of several files, or a part of one.
+
+    Raises
+    ------
+    SignalError
+        It cannot be read.
+    """
+    source = record.signal
+    signal = read_ecg(source) if isinstance(source, Path) else source
+    if signal is None:
+        raise SignalError(f"{record.id} holds no ECG.")
+    if isinstance(source, Path) and source.suffix.lower() != ".hea":
+        return {"file": record.id, "path": str(source.relative_to(folder))}
+    path = folder / f"{_PACKED}{number}.npz"
+    path.write_bytes(pack_signal(signal))
+    return {"file": name_packed(record.id), "path": path.name}
 
 
 def _describe_export(tool: str, pictures: Sequence[ClassedPicture], notes: Sequence[str]) -> dict[str, Any]:

@@ -13,11 +13,16 @@ from pathlib import Path
 from typing import Any
 
 from medloupe.data.labels import recognise_roles
+from medloupe.data.modalities import START_BYTES
+from medloupe.ecg.files import is_ecg_bytes
+from medloupe.ecg.parsers import EcgParsers
+from medloupe.ecg.recording_files import bare_name
 from medloupe.errors import ImageError, MedloupeError, StoreError
 from medloupe.imaging.sandbox.pool import DecoderPool
 from medloupe.jobs.local import LocalProcess
 from medloupe.store.dataset_nouns import DatasetClass, DatasetItem, NewItem
 from medloupe.store.datasets import Datasets
+from medloupe.studio.recordings import draw_thumb
 from medloupe.studio.uploads import DatasetUpload, Uploads
 from medloupe.utils.files import write_atomically
 
@@ -28,12 +33,17 @@ IMPORT_MEMORY = 3 * 2**30
 _AT_ONCE = 50  # pictures of an archive that are taken in by one transaction
 _ARCHIVE = b"PK\x03\x04"
 _LONGEST_SAID = 100
+_HELD = {
+    "multiclass": "one class for each picture",
+    "detection": "boxes on pictures",
+    "ecg": "one class for each ECG",
+}
 _SOURCES = ("folder", "files", "camera", "archive")
 
 
 def is_archive(name: str, head: bytes) -> bool:
     """Tell whether a file is a zip archive, by its first bytes."""
-    return head.startswith(_ARCHIVE) and not name.lower().endswith((".xlsx", ".docx"))
+    return head.startswith(_ARCHIVE) and not name.lower().endswith((".xlsx", ".docx", ".npz"))
 
 
 class Intake:
@@ -43,29 +53,30 @@ class Intake:
     ----------
     sets, uploads
         Where they go, and where they wait.
-    decoders
-        That look at each picture, in processes that may crash.
+    decoders, parsers
+        That look at each picture, or ECG, in processes that may crash.
     """
 
-    def __init__(self, sets: Datasets, uploads: Uploads, decoders: DecoderPool):
-        self._sets, self._uploads, self._decoders = sets, uploads, decoders
+    def __init__(self, sets: Datasets, uploads: Uploads, decoders: DecoderPool, parsers: EcgParsers):
+        self._sets, self._uploads, self._decoders, self._parsers = sets, uploads, decoders, parsers
         self._at_work: set[str] = set()
         self._lock = threading.Lock()
 
     def take_picture(self, dataset: str, key: str, data: bytes, meta: Mapping[str, Any], *, by: str) -> DatasetItem:
-        """Take one picture in, if it can be read.
+        """Take one picture in, or one ECG, if it can be read.
 
         Raises
         ------
-        ImageError
+        ImageError, ExtraError
             It cannot.
         StoreError
             There is no such data set or class, or what is said of it makes no sense.
         """
         if len(data) > MOST_PICTURE:
             raise StoreError(f"The picture has over {MOST_PICTURE >> 20} MiB.", "Scale it down first.")
-        shown = self._decoders.preview(data, THUMB_SIDE)
-        self._keep_thumb(hashlib.sha256(data).hexdigest(), shown.jpeg)
+        ecg = self._sets.get(dataset).ecgs
+        shown = self._draw(_file(meta), data) if ecg else self._decoders.preview(data, THUMB_SIDE).jpeg
+        self._keep_thumb(hashlib.sha256(data).hexdigest(), shown)
         label, patient, site = (_said(meta.get(name)) for name in ("label", "patient", "site"))
         source = str(meta.get("source", ""))
         origin = {"source": source if source in _SOURCES else "files", "upload": key}
@@ -126,21 +137,25 @@ class Intake:
         kept = self._thumb_path(item.digest)
         if kept.is_file():
             return kept.read_bytes()
-        made = self._decoders.preview(self._sets.blobs.get(item.digest), THUMB_SIDE).jpeg
+        data = self._sets.blobs.get(item.digest)
+        ecg = is_ecg_bytes(data[:START_BYTES], item.file)
+        made = self._draw(item.file, data) if ecg else self._decoders.preview(data, THUMB_SIDE).jpeg
         self._keep_thumb(item.digest, made)
         return made
+
+    def _draw(self, file: str, data: bytes) -> bytes:
+        """Read an ECG and draw a small picture of it. Raises ImageError, ExtraError."""
+        return draw_thumb(self._parsers.read({bare_name(file): data}), THUMB_SIDE)
 
     def _take_archive(self, upload: DatasetUpload, path: Path) -> dict[str, Any]:
         folder = path.with_suffix(".d")
         shutil.rmtree(folder, ignore_errors=True)  # of a server that was killed in the middle
         try:
-            told = _read_archive(path, folder)
             data = self._sets.get(upload.dataset_id)
+            told = _read_archive(path, folder)
             if told["task"] != data.task:
                 raise StoreError(
-                    "The archive holds boxes, and the data set one class for each picture."
-                    if told["task"] == "detection"
-                    else "The archive holds one class for each picture, and the data set boxes.",
+                    f"The archive holds {_HELD[told['task']]}, and the data set {_HELD[data.task]}.",
                     "Begin a data set of that task.",
                 )
             self._add_classes(upload.dataset_id, told["labels"], by=upload.by)
@@ -194,8 +209,8 @@ def _new_item(folder: Path, upload: DatasetUpload, record: Mapping[str, Any]) ->
         data=data,
         file=record["file"],
         label=label,
-        patient=patient,
-        site=site,
+        patient=patient or _said(upload.meta.get("patient")),
+        site=site or _said(upload.meta.get("site")),
         split=split,
         boxes=record.get("boxes"),
         origin=origin,

@@ -25,7 +25,7 @@ class Overview:
     left_out
         How many pictures are left out.
     counts
-        How many each class has; "" for those without one.
+        How many each class has, or boxes of it are on; "" for those without a class, or at which nobody looked.
     changes
         What was done, the newest first.
     audit
@@ -68,7 +68,8 @@ def look_at(studio: Studio, id: str) -> Overview:
     studio.expecting = studio.expecting or bool(items)
     counts = dict.fromkeys((*data.labels, ""), 0)
     for item in items:
-        counts[item.label or ""] = counts.get(item.label or "", 0) + 1
+        for name in list_names(data, item):
+            counts[name] = counts.get(name, 0) + 1
     trainings = list_trainings(studio.sets, studio.queue, data.id)
     training = max(trainings, key=lambda t: t.job.created) if trainings else None
     far = None
@@ -100,6 +101,13 @@ def look_at(studio: Studio, id: str) -> Overview:
         production=production,
         tried=newest,
     )
+
+
+def list_names(data: StoredDataset, item: DatasetItem) -> tuple[str, ...]:
+    """List the classes under which a picture is counted: its own, those of its boxes, or "" where nobody has told."""
+    if data.boxed:
+        return ("",) if item.boxes is None else item.shown_labels
+    return (item.label or "",)
 
 
 def find_all(seen: Overview) -> list[DatasetFinding]:

@@ -52,7 +52,7 @@ class Studio:
         self.sets = Datasets(service.engine, home)
         self.queue = JobQueue(service.engine)
         self.uploads = Uploads(self.sets)
-        self.intake = Intake(self.sets, self.uploads, service.decoders)
+        self.intake = Intake(self.sets, self.uploads, service.decoders, service.parsers)
         self.auditor = Auditor(self.sets)
         self.clock = StageClock(home / "datasets" / "stages.json")
         self.worker = AttendedWorker(self.queue, home, home / "datasets" / "worker.log")

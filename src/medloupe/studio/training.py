@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from medloupe.errors import StoreError, UnknownError
 from medloupe.retrain.roles import choose_roles
 from medloupe.store.database import transaction
-from medloupe.store.dataset_nouns import DatasetClass, DatasetVersion
+from medloupe.store.dataset_nouns import DatasetClass, DatasetItem, DatasetVersion, StoredDataset
 from medloupe.store.datasets import Datasets
 from medloupe.store.jobrows import RUNNING, WAITING, QueuedJob
 from medloupe.store.queue import JobQueue, add_within
-from medloupe.studio.auditor import told_columns
+from medloupe.studio.auditor import name_data
 
 LEAST = 2  # independent cases of a class
 
@@ -51,22 +51,15 @@ def start_training(sets: Datasets, queue: JobQueue, id: str, *, by: str) -> Data
     if found is not None and found.open:
         return found
     data = sets.get(id)
-    if data.task == "detection":
-        raise StoreError(
-            "Data sets with boxes are trained on the command line.",
-            "Take a version away as COCO, then: medloupe train FOLDER --task detection --name NAME",
-        )
-    cases: dict[str, set[str]] = {}
-    for item in sets.items(id):
-        if item.label is not None:
-            cases.setdefault(item.label, set()).add(item.patient or item.digest)
+    cases = count_cases(data, sets.items(id))
     small = sorted(name for name, seen in cases.items() if len(seen) < LEAST)
-    if len(cases) < 2 or small:
-        what = f"The class {small[0]!r} has one case" if small else "There are fewer than two classes with pictures"
+    if len(cases) < (1 if data.boxed else 2) or small:
+        few = "No box is drawn" if data.boxed else f"There are fewer than two classes with {data.things}"
+        what = f"The class {small[0]!r} has one case" if small else few
         raise StoreError(f"{what}, so there is nothing to learn from.", f"At least {LEAST} cases a class.")
     version = sets.freeze(id, by=by)
     table = sets.version_folder(id, version.number)
-    arguments = [str(table), *told_columns(table), "--name", data.name, "--held"]
+    arguments = [*name_data(table, data), "--name", data.name, "--held"]
     if data.kind:
         arguments += ["--kind", data.kind]
     arguments += tell_roles([c for c in version.classes if c.name in cases], ordered=version.ordered)
@@ -78,6 +71,16 @@ def start_training(sets: Datasets, queue: JobQueue, id: str, *, by: str) -> Data
             return DatasetTraining(version=again, job=queue.get(again.job))
         job = add_within(session, "train", arguments, folder=str(sets.home), by=by)
         return DatasetTraining(version=sets.freeze_within(session, id, by=by, job=job.id), job=job)
+
+
+def count_cases(data: StoredDataset, items: Iterable[DatasetItem]) -> dict[str, set[str]]:
+    """List the independent cases of each class that has any: patients, or pictures that nobody is told of."""
+    cases: dict[str, set[str]] = {}
+    for item in items:
+        for name in item.shown_labels if data.boxed else (item.label,):
+            if name is not None:
+                cases.setdefault(name, set()).add(item.patient or item.digest)
+    return cases
 
 
 def tell_roles(classes: Sequence[DatasetClass], *, ordered: bool) -> list[str]:

@@ -11,11 +11,15 @@ from medloupe.data.labels import ROLES
 from medloupe.serving.web.language import Language
 from medloupe.store.dataset_nouns import DatasetChange, DatasetItem
 from medloupe.studio.findings import DatasetFinding, Remedy
-from medloupe.studio.overview import Overview, find_all
+from medloupe.studio.overview import Overview, find_all, list_names
+from medloupe.studio.training import LEAST, count_cases
 
 SHOWN = 12  # pictures of a class
 _EXAMPLES = 6  # sets of a finding
-LEAST = 2  # classes with pictures, and cases in each
+_DETAILED = ("shortcut", "boxes_tiny")
+PICTURE_FILES = "image/*,.dcm,.dicom,.zip"
+ECG_FILES = ".hea,.dat,.atr,.csv,.tsv,.txt,.npz,.edf,.bdf,.dcm,.dicom,.zip"
+SHOWN_DRAWN = 48  # pictures to draw on
 
 
 def view_overview(seen: Overview, lang: Language) -> dict[str, Any]:
@@ -23,7 +27,8 @@ def view_overview(seen: Overview, lang: Language) -> dict[str, Any]:
     findings = [view_finding(f, seen, lang) for f in find_all(seen)]
     by_class: dict[str, list[DatasetItem]] = {}
     for item in seen.items:
-        by_class.setdefault(item.label or "", []).append(item)
+        for name in list_names(seen.data, item):
+            by_class.setdefault(name, []).append(item)
     return {
         "data": seen.data,
         "roles": [(role, lang.t(f"studio.role_{role}")) for role in ROLES],
@@ -32,7 +37,7 @@ def view_overview(seen: Overview, lang: Language) -> dict[str, Any]:
                 "name": c.name,
                 "role": c.role,
                 "count": seen.counts[c.name],
-                "words": lang.t("studio.pictures", n=seen.counts[c.name]),
+                "words": lang.t(_count_key(seen), n=seen.counts[c.name]),
                 "shown": by_class.get(c.name, [])[:SHOWN],
                 "more": max(0, seen.counts[c.name] - SHOWN),
             }
@@ -47,11 +52,17 @@ def view_overview(seen: Overview, lang: Language) -> dict[str, Any]:
         "left_out": seen.left_out,
         "failed": [{"file": u.meta.get("file", ""), "error": u.error, "id": u.id} for u in seen.uploads if u.error],
         "coming": [_coming(u, lang) for u in seen.uploads if not u.error],
+        "accept": ECG_FILES if seen.data.ecgs else PICTURE_FILES,
+        "drawn": _drawn(seen) if seen.data.boxed else None,
         "training": view_training(seen, lang),
         "ready": _ready(seen),
         "versions": seen.versions,
         "steps": _steps(seen),
     }
+
+
+def _count_key(seen: Overview) -> str:
+    return "studio.ecg_count" if seen.data.ecgs else "studio.pictures"
 
 
 def view_finding(finding: DatasetFinding, seen: Overview, lang: Language) -> dict[str, Any]:
@@ -64,7 +75,7 @@ def view_finding(finding: DatasetFinding, seen: Overview, lang: Language) -> dic
         "level": finding.level,
         "title": lang.t(key, n=finding.count, label=finding.label) if known else finding.kind.replace("_", " "),
         "text": lang.t(f"{key}_text") if lang.has(f"{key}_text") else "",
-        "detail": finding.detail if not known or finding.kind == "shortcut" else "",
+        "detail": finding.detail if not known or finding.kind in _DETAILED else "",
         "sets": [[here[id] for id in ids if id in here] for ids in finding.sets[:_EXAMPLES]],
         "more": max(0, len(finding.sets) - _EXAMPLES),
         "remedies": [_remedy(r, finding, lang) for r in finding.remedies],
@@ -145,11 +156,21 @@ def _coming(upload: Any, lang: Language) -> str:
 
 
 def _ready(seen: Overview) -> bool:
-    cases: dict[str, set[str]] = {}
-    for item in seen.items:
-        if item.label is not None:
-            cases.setdefault(item.label, set()).add(item.patient or item.digest)
-    return len(cases) >= LEAST and all(len(own) >= LEAST for own in cases.values())
+    cases = count_cases(seen.data, seen.items)
+    return len(cases) >= (1 if seen.data.boxed else 2) and all(len(own) >= LEAST for own in cases.values())
+
+
+def _drawn(seen: Overview) -> dict[str, Any]:
+    """Tell how far the drawing of boxes is."""
+    looked = [item for item in seen.items if item.boxes is not None]
+    return {
+        "looked": len(looked),
+        "waiting": len(seen.items) - len(looked),
+        "boxes": sum(len(item.boxes or ()) for item in looked),
+        "empty": [item for item in looked if not item.boxes],
+        "shown": sorted(seen.items, key=lambda item: item.boxes is not None)[:SHOWN_DRAWN],
+        "more": max(0, len(seen.items) - SHOWN_DRAWN),
+    }
 
 
 def _steps(seen: Overview) -> list[tuple[str, str]]:

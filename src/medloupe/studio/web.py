@@ -24,6 +24,7 @@ from medloupe.serving.web.cards import describe_checkup
 from medloupe.serving.web.failures import view_failure
 from medloupe.serving.web.lookups import answering_version, checkup_titles, passport_of
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
+from medloupe.store.dataset_items import TASKS
 from medloupe.store.dataset_nouns import DatasetClass
 from medloupe.store.tables import now
 from medloupe.studio.api import ChangeIn, make_change
@@ -59,7 +60,7 @@ async def studio(request: Request) -> Response:
             for data in home.sets.list()
         ]
 
-    return render_page(request, "studio_home.html", tab="studio", sets=await run_read(read))
+    return render_page(request, "studio_home.html", tab="studio", tasks=TASKS, sets=await run_read(read))
 
 
 @router.post("/studio")
@@ -69,13 +70,13 @@ async def create(request: Request) -> Response:
     fields = await read_form(request)
     check_csrf(request, first_value(fields, "csrf"))
     home = studio_of(request)
-    title, kind = (first_value(fields, name).strip() for name in ("title", "kind"))
+    title, kind, task = (first_value(fields, name).strip() for name in ("title", "kind", "task"))
     if not title:
         return redirect_to(request, "/studio")
 
     def make() -> str:
         name = choose_name(title, home.sets, home.service.store)
-        return home.sets.create(name, title=title, kind=kind, by=person.name).id
+        return home.sets.create(name, title=title, kind=kind, task=task or TASKS[0], by=person.name).id
 
     return redirect_to(request, f"/studio/{await run_write(make)}")
 
@@ -190,7 +191,7 @@ def _act(home: Studio, id: str, what: str, fields: Mapping[str, list[str]], by: 
             wish = ChangeIn(**{name: value for name, value in told.items() if name in ChangeIn.model_fields})
         except (ValueError, TypeError, AttributeError, ValidationError) as e:
             raise HttpError(422, "bad_form", "The form cannot be read.", "Load the page again.") from e
-        make_change(sets, id, wish, by=by)
+        make_change(home, id, wish, by=by)
     elif what == "undo":
         number = first_value(fields, "number")
         sets.undo(id, int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0, by=by)

@@ -44,6 +44,7 @@ from medloupe.serving.engine.windows import run_windows
 from medloupe.utils.spans import span
 
 PREVIEW = 768  # longer side of the picture shown on a result page, in pixels
+LARGE_PREVIEW = 2048  # of one that boxes are drawn on, which is zoomed into
 
 
 class Answerer:

@@ -90,6 +90,8 @@ class Card:
         Of data that it reads.
     terms
         What the licence of its data forbids, or "".
+    crops
+        What the pictures that it learned from were cropped to, in words; "" of one that looks at whole pictures.
     """
 
     name: str
@@ -109,6 +111,7 @@ class Card:
     inputs: tuple[inputs.InputField, ...] = ()
     kind: PageKind = PICTURE
     terms: str = ""
+    crops: str = ""
 
     @property
     def ecg(self) -> bool:
@@ -175,6 +178,7 @@ def describe_checkup(checkup: CheckUp, lang: Language, *, passport: str = "") ->
         hardships=tuple(_hardship(h, lang) for h in checkup.hardships),
         inputs=inputs.input_fields(checkup, lang),
         kind=page_kind(checkup.modality),
+        crops=lang.join([lang.label(name, of) for name in checkup.decision.crops]),
     )
 
 

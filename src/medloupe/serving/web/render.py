@@ -120,8 +120,8 @@ def redirect_to(request: Request, path: str) -> RedirectResponse:
     return RedirectResponse(request.scope.get("root_path", "") + path, 303)
 
 
-async def read_form(request: Request) -> dict[str, list[str]]:
-    """Read the fields of a form without files.
+async def read_form(request: Request, most: int = MAX_SAID) -> dict[str, list[str]]:
+    """Read the fields of a form without files, of at most so many bytes.
 
     Raises
     ------
@@ -131,7 +131,7 @@ async def read_form(request: Request) -> dict[str, list[str]]:
     kind = request.headers.get("content-type", "")
     if not kind.startswith("application/x-www-form-urlencoded"):
         raise HttpError(415, "unsupported_media_type", "Expected the fields of a form.", "Use the form on the page.")
-    data = b"".join([chunk async for chunk in read_body(request, None, MAX_SAID)])
+    data = b"".join([chunk async for chunk in read_body(request, None, most)])
     try:
         fields = parse_qs(data.decode("utf-8"), keep_blank_values=True, max_num_fields=500)
         if any("\0" in value for values in fields.values() for value in values):

@@ -212,19 +212,19 @@ async def _load_kept(service: Service, entry: Entry, person: Person, checkup: Ch
         if checkup is None or checkup.finds_boxes or not entry.answer.get("prediction"):
             return _Kept(preview=await service.in_pool(service.decoders.preview, data, PREVIEW))  # boxes are remembered
         # the same network looks at the same places again
-        question = Question(data=data, heatmap=True, preview=True, fields=_same_photo(entry.answer))
+        question = Question(data=data, heatmap=True, preview=True, fields=_same_picture(entry.answer))
         again = await service.in_pool(service.answerer.ask, service.catalog, checkup, question)
         return _Kept(preview=again.preview, evidence=again.evidence)
     except (MedloupeError, OSError):  # the answer is still worth showing
         return _Kept()
 
 
-def _same_photo(answer: Mapping[str, Any]) -> dict[str, str]:
-    """Make the fields by which a kept photograph is cut out as it was."""
+def _same_picture(answer: Mapping[str, Any]) -> dict[str, str]:
+    """Make the fields by which a kept photograph is cut out as it was; a check-up of crops answered, so it was one."""
     corners = (answer.get("photo") or {}).get("corners")
     if not corners:
-        return {"photo": "always" if answer.get("photo") else "never"}
-    return {"photo": "always", "corners": ",".join(str(v) for place in corners for v in place)}
+        return {"photo": "always" if answer.get("photo") else "never", "cropped": "true"}
+    return {"cropped": "true", "photo": "always", "corners": ",".join(str(v) for place in corners for v in place)}
 
 
 @router.post("/predictions/{id}/feedback")

@@ -1,4 +1,7 @@
-// The camera of this device: one class after another, a picture a press.
+// The camera of this device: one class after another, a picture a press; held down, one after the other.
+const HELD_MS = 600;  // after which a press is one that is held
+const BETWEEN_MS = 350;
+
 export function camera(root, say, took) {
   const dialog = root.querySelector("[data-camera]");
   const video = dialog.querySelector("[data-video]");
@@ -25,7 +28,7 @@ export function camera(root, say, took) {
     }
   });
 
-  shoot.addEventListener("click", () => {
+  function take() {
     if (!video.videoWidth) return;
     const canvas = document.createElement("canvas");
     [canvas.width, canvas.height] = [video.videoWidth, video.videoHeight];
@@ -36,10 +39,25 @@ export function camera(root, say, took) {
       said.textContent = `✓ ${count}`;
       took(new File([blob], `camera-${Date.now()}-${count}.jpg`, { type: "image/jpeg" }), label);
     }, "image/jpeg", 0.95);
+  }
+
+  let held = 0;
+  let several = false;
+  shoot.addEventListener("pointerdown", () => {
+    several = false;
+    held = setTimeout(function again() {
+      several = true;
+      take();
+      held = setTimeout(again, BETWEEN_MS);
+    }, HELD_MS);
   });
+  for (const kind of ["pointerup", "pointercancel", "pointerleave"]) shoot.addEventListener(kind, () => clearTimeout(held));
+  shoot.addEventListener("click", () => { if (!several) take(); several = false; });
+  shoot.addEventListener("contextmenu", (event) => event.preventDefault());  // phones open it where a finger stays
 
   dialog.querySelector("[data-closecamera]").addEventListener("click", () => dialog.close());
   dialog.addEventListener("close", () => {
+    clearTimeout(held);
     for (const track of stream?.getTracks() ?? []) track.stop();
     stream = video.srcObject = null;
   });

@@ -27,9 +27,11 @@ async function walk(entry, found) {
 
 /**
  * Sort files: `direct` have a class by their folder; `packed` are for the server to read as a whole, since there is a
- * table among them or the folders are deeper; `archives` are archives.
+ * table among them or the folders are deeper; `archives` are archives. Of the task "detection" pictures have no class.
  */
-export function sort(files) {
+export function sort(files, task = "multiclass") {
+  if (task === "ecg") return sortEcgs(files);
+  const boxed = task === "detection";
   const seen = files.filter(({ path }) => !HIDDEN.test(path));
   const archives = seen.filter(({ path }) => /\.zip$/i.test(path));
   const rest = seen.filter((one) => !archives.includes(one));
@@ -41,7 +43,23 @@ export function sort(files) {
   if (!pictures.length) return none;
   const flat = depth.size === 1 && !tables.length;
   const deep = [...depth][0];
+  if (boxed && !tables.length) return { ...none, archives, direct: pictures.map((one) => ({ ...one, label: "" })) };
   if (flat && deep === 1) return { ...none, direct: pictures.map((one) => ({ ...one, label: "" })) };
   if (flat && deep <= 3) return { ...none, direct: pictures.map((one, i) => ({ ...one, label: parts[i].at(-2) })) };
   return { ...none, packed: rest };
+}
+
+const RECORDINGS = /\.(hea|dat|atr|csv|tsv|txt|npz|edf|bdf|dcm|dicom)$/i;
+
+/** Sort ECG files likewise: those of several parts (.hea with its .dat), and those with a table, are packed. */
+function sortEcgs(files) {
+  const seen = files.filter(({ path }) => !HIDDEN.test(path) && !/readme|licen[cs]e/i.test(path));
+  const archives = seen.filter(({ path }) => /\.zip$/i.test(path));
+  const rest = seen.filter(({ path }) => RECORDINGS.test(path) || TABLES.test(path));
+  if (!rest.length) return { archives, direct: [], packed: [] };
+  const ways = rest.map(({ path }) => path.split("/"));
+  const alone = rest.every(({ path }) => RECORDINGS.test(path) && !/\.(hea|dat|atr)$/i.test(path));
+  const flat = new Set(ways.map((way) => way.length)).size === 1 && ways[0].length <= 3;
+  if (!alone || !flat) return { archives, direct: [], packed: rest };
+  return { archives, direct: rest.map((one, i) => ({ ...one, label: ways[i].at(-2) ?? "" })), packed: [] };
 }

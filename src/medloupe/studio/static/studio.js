@@ -144,6 +144,7 @@ function tell(text) {
 
 // ------------------------------------------------------------------ files
 
+const boxed = root.dataset.task === "detection";  // the pictures have no class of their own
 const whose = () => ({ patient: root.querySelector("[data-patient]").value.trim(), site: root.querySelector("[data-site]").value.trim() });
 const known = () => [...root.querySelectorAll("[data-class]")].map((one) => one.dataset.class);
 
@@ -152,13 +153,15 @@ async function take(files, label, source) {
   refusals.replaceChildren();
   root.querySelector("[data-told]")?.remove();
   const told = { ...whose(), source };
-  if (label) {
+  const parted = root.dataset.task === "ecg" && files.some(({ path }) => /\.hea$/i.test(path));
+  if (label && !parted) {
     const { archives } = sort(files);
     return sender.add(files.filter((one) => !archives.includes(one)).map((one) => ({ ...one, ...told, label })).concat(archives.map((one) => ({ ...one, label: "", source: "archive" }))));
   }
-  const { archives, direct, packed } = sort(files);
+  if (label) files = files.map((one) => ({ ...one, path: `${label}/${one.path.split("/").at(-1)}` }));
+  const { archives, direct, packed } = sort(files, root.dataset.task);
   if (!archives.length && !direct.length && !packed.length) return tell(say("Nopictures"));
-  if (direct.some((one) => !one.label)) return tell(say("Noclass"));
+  if (!boxed && direct.some((one) => !one.label)) return tell(say("Noclass"));
   sender.add(archives.map((one) => ({ ...one, label: "", source: "archive" })));
   if (packed.length) {
     if (packed.length > MOST_FILES || packed.reduce((sum, { file }) => sum + file.size, 0) > MOST_BYTES) return tell(say("Packing"));
@@ -168,7 +171,7 @@ async function take(files, label, source) {
       lineSay.textContent = say("Packing");
     });
     const name = `${packed[0].path.split("/")[0]}.zip`;
-    sender.add([{ file: new File([made], name, { lastModified: 0 }), path: name, label: "", source: "archive" }]);
+    sender.add([{ ...told, file: new File([made], name, { lastModified: 0 }), path: name, label: "", source: "archive" }]);
   }
   const labels = [...new Set(direct.map((one) => one.label))];
   for (const name of labels.filter((one) => !known().includes(one)).sort()) if (!await addClass(name)) return;
@@ -225,7 +228,7 @@ root.addEventListener("change", async (event) => {
   const at = input.closest("[data-tryout]").dataset;
   const body = new FormData();
   body.append("csrf", at.csrf);
-  body.append("image", input.files[0], input.files[0].name);
+  for (const file of input.files) body.append("image", file, file.name);
   const place = root.querySelector("[data-readings]");
   place.textContent = say("Trying");
   input.value = "";
