@@ -93,10 +93,12 @@ def _contrasted(one: Starter, novelty: Novelty, sights: dict[str, Sights], data:
     """The same with a boundary to other kinds of picture, drawn with what its terms allow. Where photographs taught it
     to read them, there is room for such as the app cuts out of them."""
     allowed = kinds_for(one)
-    alike = [sights[n] for n in allowed if KINDS[n] == one.kind and n not in one.folders]
+    widening = one.widened_by or one.folders
+    alike = [sights[n] for n in one.folders if n not in widening]
+    alike += [sights[n] for n in allowed if KINDS[n] == one.kind and n not in one.folders]
     others = [sights[n] for n in allowed if KINDS[n] != one.kind]
     cut = see_cut([data / n for n in one.folders]) if novelty.legibility is not None else None
-    return contrasted(novelty, Sights.join([sights[n] for n in one.folders]), alike, others, cut)
+    return contrasted(novelty, Sights.join([sights[n] for n in widening]), alike, others, cut)
 
 
 def kinds_for(one: Starter) -> list[str]:

@@ -20,7 +20,9 @@ class Starter:
     """One check-up to build.
 
     data: its folder. also: further folders of the same question, learned from together: a patient whom several name is
-    one patient; parted_by: the column, and the values by folder, by which its figures are told apart. title: as people
+    one patient; parted_by: the column, and the values by folder, by which its figures are told apart.
+    widened_by: of its folders those whose pictures, changed as the field changes them, are of its kind too; all unless
+    told: of two kinds of camera these let in coffee cups. title: as people
     call it. about: what picture or ECG it wants. kind: of picture, or ECG; check-ups
     of one kind may be asked about the same picture. relabel: new names of labels; one that is mapped to "" is left out.
     labels: their order where it matters. original: the public set that the data is part of, by its name in
@@ -58,6 +60,7 @@ class Starter:
     measure: tuple[str, ...] = ()
     false_marks: float = 1.0
     also: tuple[str, ...] = ()
+    widened_by: tuple[str, ...] = ()
     parted_by: tuple[str, Mapping[str, str]] | None = None
     finetune: str = "auto"
 

@@ -106,6 +106,7 @@ STARTERS = (
         data="fundus",
         also=("fundus_idrid",),
         parted_by=("hospital", {"fundus": "ODIR", "fundus_idrid": "IDRiD"}),
+        widened_by=("fundus",),
         title="Diabetic retinopathy, grade (fundus)",
         about="a colour photograph of the back of the eye",
         kind="fundus",
@@ -129,14 +130,11 @@ STARTERS = (
     Starter(
         name="retina-referable",
         data="fundus",
-        also=("fundus_idrid",),
-        parted_by=("hospital", {"fundus": "ODIR", "fundus_idrid": "IDRiD"}),
         title="Diabetic retinopathy, refer or not (fundus)",
         about="a colour photograph of the back of the eye",
         kind="fundus",
         terms="research",
         original="odir5k",
-        also_original=("idrid",),
         normal=("not_referable",),
         sought=("referable",),
         scope=(
@@ -146,7 +144,7 @@ STARTERS = (
         ),
         applies=({"question": "purpose", "values": ["refer"]},),
         weaknesses=(
-            "Of most pictures (ODIR) grades were derived from doctors' keywords; referable means moderate or worse.",
+            "Grades were derived from doctors' keywords; referable means moderate or worse.",
             "Other diseases of the eye are not looked for.",
             "224 pixels do not show single microaneurysms.",
         ),

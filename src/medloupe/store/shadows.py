@@ -193,10 +193,14 @@ class Shadows:
         )
         with transaction(self._engine) as session:
             for shown, unseen in session.execute(wanted):
-                both = (shown.answer, unseen.answer), (shown.ms, unseen.ms)
-                (before, after), ms = (part[:: 1 if unseen.version == shadow.after else -1] for part in both)
+                one, other = (shown, unseen) if unseen.version == shadow.after else (unseen, shown)
                 yield ShadowCase(
-                    id=shown.id, at=shown.at, site=shown.site or "", before=before, after=after, ms=(ms[0], ms[1])
+                    id=shown.id,
+                    at=shown.at,
+                    site=shown.site or "",
+                    before=one.answer,
+                    after=other.answer,
+                    ms=(one.ms, other.ms),
                 )
 
 

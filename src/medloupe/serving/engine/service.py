@@ -19,7 +19,7 @@ from medloupe.accounts.person import Person
 from medloupe.data.modalities import PICTURES, recognise_upload
 from medloupe.ecg.parsers import EcgParsers
 from medloupe.ecg.recording_files import Source
-from medloupe.errors import MedloupeError, UnknownError, did_you_mean
+from medloupe.errors import UnknownError
 from medloupe.imaging.sandbox.pool import DecoderPool
 from medloupe.imaging.sandbox.processpool import Cancellation
 from medloupe.modelfile.schema import drop_unsound_entries
@@ -27,6 +27,7 @@ from medloupe.serving.engine.answer import Answer
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.circumstances import PilotSwitch
+from medloupe.serving.engine.feedback import keep_feedback
 from medloupe.serving.engine.journal import Journal
 from medloupe.serving.engine.model_intake import add_model
 from medloupe.serving.engine.pictures import Answerer
@@ -39,7 +40,7 @@ from medloupe.serving.engine.retention import AuditRetention
 from medloupe.serving.engine.sessions import Sessions
 from medloupe.serving.engine.shadowing import ShadowRunner
 from medloupe.serving.engine.takeups import TakeUps
-from medloupe.serving.http.threads import run_change, run_file, run_read
+from medloupe.serving.http.threads import run_change, run_file
 from medloupe.starter import shipped
 from medloupe.store.commits import CommitWatch
 from medloupe.store.models import Store
@@ -103,10 +104,9 @@ class Service:
         self.log = AuditLog(self.engine)
         self.retention = AuditRetention(self.log)
         self.readiness = Readiness(self.engine, store.home, self.decoders)
-        self._pool = ThreadPoolExecutor(
-            self.workers + 1, "answer", initializer=lower_priority
-        )  # one waits for a decoder
-        self._ecg_pool = ThreadPoolExecutor(self.workers + 1, "answer-ecg", initializer=lower_priority)
+        threads = self.workers + 1  # one waits for a decoder
+        self._pool = ThreadPoolExecutor(threads, "answer", initializer=lower_priority)
+        self._ecg_pool = ThreadPoolExecutor(threads, "answer-ecg", initializer=lower_priority)
         self.refresh()
         for _ in range(self.workers):  # so that the first picture does not wait for a decoder to start
             self._pool.submit(self.decoders.decode, DOT, 32)
@@ -136,8 +136,6 @@ class Service:
         self.decoders.close()
         self.parsers.close()
         self._commits.close()
-
-    # ------------------------------------------------------------------ models
 
     async def promote(
         self, name: str, version: int, person: Person, *, reason: str, force: bool, request_id: str
@@ -221,20 +219,7 @@ class Service:
         MedloupeError
             The answer cannot have such labels.
         """
-        entry = await run_read(self.journal.get, id, person)
-        if labels and entry.model:
-            try:
-                known = (await self.checkup(entry.model, entry.version)).answered_labels
-            except UnknownError:  # removed since
-                known = tuple(entry.answer["probabilities"])
-            if wrong := [name for name in labels if name not in known]:
-                raise MedloupeError(
-                    f"{entry.model} has no label {wrong[0]!r}; it has: {', '.join(known[:20])}.",
-                    did_you_mean(wrong[0], known),
-                )
-        await self.journal.feedback(id, person, right, labels)
-
-    # ------------------------------------------------------------------ asking
+        await keep_feedback(self.journal, self.checkup, id, person, right, labels)
 
     async def checkup(self, name: str, version: int | None = None) -> CheckUp:
         """Return the version in production, or another one, which may have to be loaded.
@@ -360,11 +345,5 @@ class Service:
         StoreError
             The disk or the database refuses it; then nothing is kept.
         """
-        return await record_answers(
-            self.journal,
-            answers,
-            sources,
-            person,
-            keep=keep and self.keep_images,
-            asked=self.pilot.circumstances(),
-        )
+        asked = self.pilot.circumstances()
+        return await record_answers(self.journal, answers, sources, person, keep=keep and self.keep_images, asked=asked)

@@ -23,6 +23,7 @@ _KINDS = {  # what a card says that its pictures are of
     "brain mri": "brain",
     "retinal oct": "eye",
     "breast ultrasound": "breast",
+    "breast histology": "breast",
     "ecg": "heart",
 }
 _DRAWN_APART = {"blood smear": "smear", "retinal oct": "layers"}

@@ -113,7 +113,7 @@ def judge_sources(
     """
     rows = plan.fitting
     y, groups = features.data.targets[rows], plan.groups[rows]
-    parts = part_by_source([sources[i] for i in rows], y, groups, seed)
+    parts = part_by_source([sources[int(i)] for i in rows], y, groups, seed)
     require_two(parts)
     robust, ordinary = (np.full(y.shape, np.nan, np.float32) for _ in range(2))
     made: list[tuple[FittedHead, FieldFit | None]] = []
@@ -121,7 +121,7 @@ def judge_sources(
     for p, taught in enumerate(parts.taught):
         rest = rows[taught]
         x = features.embeddings[rows[parts.part == p]]
-        able = part_by_source([sources[i] for i in rest], y[taught], groups[taught], seed).can_choose
+        able = part_by_source([sources[int(i)] for i in rest], y[taught], groups[taught], seed).can_choose
         nested &= able
         usual = fit_taught(features, plan, rest, levels, seed, views)
         found = fit_taught(features, plan, rest, levels, seed, views, sources) if able else usual
@@ -134,7 +134,7 @@ def judge_sources(
 def check_sources(sources: Sequence[str], plan: Plan, targets: np.ndarray, seed: int) -> None:
     """Raise DataError where fewer than two sources can judge, before anything costs time."""
     rows = plan.fitting
-    require_two(part_by_source([sources[i] for i in rows], targets[rows], plan.groups[rows], seed))
+    require_two(part_by_source([sources[int(i)] for i in rows], targets[rows], plan.groups[rows], seed))
 
 
 def require_two(parts: SourceParts) -> None:

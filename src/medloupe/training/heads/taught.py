@@ -54,7 +54,7 @@ def fit_taught(
     """
     task, y, groups = features.data.task, features.data.targets[rows], plan.groups[rows]
     x = take_rows(features.embeddings, rows)
-    parts = None if sources is None else part_by_source([sources[i] for i in rows], y, groups, seed)
+    parts = None if sources is None else part_by_source([sources[int(i)] for i in rows], y, groups, seed)
     parts = parts if parts is not None and parts.can_choose else None
     fitted = fit(x, y, groups, task=task, levels=levels, seed=seed, repeats=repeats, sources=parts)
     if views is None:
