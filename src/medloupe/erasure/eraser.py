@@ -241,11 +241,11 @@ class Eraser:
             unread=order.found.unread,
             resumed=order.resumed,
         )
+        if patient is not None:
+            add_tombstone(home, receipt)
         if patient is not None and not self._is_told(order.id):
             with transaction(engine, write=True) as session:
                 log_action(session, DONE, patient, actor=order.by, detail=receipt.as_json())
-        if patient is not None:
-            add_tombstone(home, receipt)
         self._cut_log()
         self._orders.remove(order)
         return receipt
