@@ -172,7 +172,7 @@ def test_clicks_while_the_photograph_is_looked_for_ask_once(live: Live, open_pag
     asked: list[str] = []
     held: list[Any] = []
     page.on("request", lambda r: asked.append(r.url) if r.url.endswith("/spots") and r.method == "POST" else None)
-    page.route("**/photo", lambda route: held.append(route))
+    page.context.route("**/photographs.json", lambda route: held.append(route))  # by which the browser looks
     page.goto("/checkups/spots")
     page.locator("input[type=file]").first.set_input_files(pictures[:1])
     button = page.locator("[data-submit]")

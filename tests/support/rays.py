@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -36,6 +38,7 @@ def ray_here() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(services, "get_node", wait_for_node)
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
         for name, value in CREDENTIALS.items():  # of machines of a cluster: workers are told none
             patch.setenv(name, value)
         connect(cores=2)
