@@ -120,7 +120,7 @@ def test_photographs_are_told_as_the_server_tells_them(own: Live, open_page: Any
     playwright.expect(answered).to_have_count(1, timeout=60_000)
     playwright.expect(answered.first).to_contain_text("This check-up does not read photographs")
     playwright.expect(answered.first.get_by_label("What was cut out of the photograph")).to_be_visible()
-    page.get_by_role("radio", name="Photographs of a screen").check()
+    page.get_by_role("radio", name="Photographs of a screen, a film or a print", exact=True).check()
     page.locator("[data-files]").set_input_files([pictures[0]])
     playwright.expect(answered).to_have_count(2, timeout=60_000)
     playwright.expect(answered.first).to_contain_text("This check-up does not read photographs")

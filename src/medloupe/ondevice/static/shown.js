@@ -6,9 +6,11 @@ import { wordsOf } from "./words.js";
 
 /** url: of the picture; given: as answer.js gives it, or null. */
 export function showPicture(url, given, card, words) {
-  const picture = given?.cut ? paintPlane(given.cut) : make("img", { src: url, alt: "" });
-  picture.setAttribute("role", "img");
-  picture.setAttribute("aria-label", words.t(given?.cut ? "pocket.cut" : "result.picture"));
+  const picture = given?.cut ? paintPlane(given.cut) : make("img", { src: url, alt: words.t("result.picture") });
+  if (given?.cut) {
+    picture.setAttribute("role", "img");
+    picture.setAttribute("aria-label", words.t("pocket.cut"));
+  }
   const shown = make("div", { className: "shown" }, picture);
   return given?.heat ? make("div", {}, shown, choice(shown, given, card, words)) : make("div", {}, shown);
 }
