@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+import drills
 import generated
 from browsing import PHONE, log_in, playwright
 from clinic import PASSWORD, add_people
@@ -237,6 +238,7 @@ def test_pictures_of_another_person_wait_for_that_person(shared: Live, open_page
     assert answers_of(page) == 0
     page.context.clear_cookies()
     log_in(page, "bea")
+    drills.until(lambda: answers_of(page) == 1, WAIT / 1000)
     playwright.expect(page.locator("[data-waiting] [data-own]").first).to_be_hidden(timeout=WAIT)
     assert answers_of(page) == 1
 

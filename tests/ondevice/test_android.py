@@ -115,7 +115,7 @@ def test_its_pages_answer_out_of_the_package(package: Path, chromium: Any, tmp_p
         playwright.expect(page.locator(".kept")).to_be_hidden()  # it is all there already
         assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
         page.get_by_role("radio").first.check()
-        page.locator("[name=source][value=file]").check()
+        page.locator("[name=source][value=never]").check()
         file = generated.save(tmp_path / "picture.png", generated.tissue(1, True))
         page.locator("[data-files]").set_input_files([file])
         answered = page.locator("[data-list] > li[data-state]:not([data-state=''])")

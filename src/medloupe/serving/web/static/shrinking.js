@@ -60,7 +60,8 @@ function start() {
     waiting.get(id)(found);
     waiting.delete(id);
   };
-  made.onerror = () => {  // one that cannot start here
+  made.onerror = () => {  // one that cannot start, here or while there is no connection; the next picture tries another
+    if (worker === made) worker = null;
     for (const done of waiting.values()) done(null);
     waiting.clear();
   };
