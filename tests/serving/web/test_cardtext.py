@@ -54,8 +54,8 @@ def test_figures_labels_and_changes_are_as_the_language_has_them() -> None:
     counts = next(text for text in limits if "mélanome" in text and "1\u202f340" in text)
     assert "carcinome basocellulaire" in counts
     changes = next(text for text in limits if "inchangées" in text)
-    assert "0,94" in changes and FR.t("stress.blur-strong") in changes and "blur" not in changes
-    refused = next(text for text in limits if "sont refusées" in text)
+    assert "0,93" in changes and FR.t("stress.screen") in changes and "screen" not in changes
+    refused = next(text for text in limits if "est refusé" in text)
     assert "\u00a0%" in refused
 
 
