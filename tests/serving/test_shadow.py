@@ -161,7 +161,7 @@ def test_a_busy_server_leaves_requests_out_and_counts_them(service: Service, mon
     """Somebody is always being answered: nothing waits for the comparison, and what finds no place is dropped."""
     monkeypatch.setattr(shadowing, "PATIENCE", 0.2)
     one = service.shadow.shadows.begin(NAME, 1, 2, wanted=100, by="ada")
-    service.shadow.refresh(now=True)
+    service.shadow.refresh()
     service._busy += 1
     ran = asyncio.run(_ask_many(service, 30))
     assert ran == 30
@@ -173,14 +173,14 @@ def test_a_busy_server_leaves_requests_out_and_counts_them(service: Service, mon
     until(lambda: service.shadow.shadows.list(NAME)[0].dropped == 30)
     assert service.shadow.shadows.list(NAME)[0].id == one.id
     service.shadow.shadows.end(NAME, by="ada")
-    service.shadow.refresh(now=True)
+    service.shadow.refresh()
     until(lambda: service.shadow._thread is None)  # and with it its decoder: nothing idles
 
 
 def test_nothing_is_compared_in_a_pilot(service: Service) -> None:
     service.shadow.shadows.begin(NAME, 1, 2, wanted=100, by="ada")
     service.pilot.pilots.begin(by="ada")
-    service.shadow.refresh(now=True)
+    service.shadow.refresh()
     service.refresh()
     asyncio.run(_ask_many(service, 2))
     assert service.shadow._thread is None and service.shadow.dropped == 0
@@ -189,7 +189,7 @@ def test_nothing_is_compared_in_a_pilot(service: Service) -> None:
 def test_what_waits_is_let_go_at_the_end(home: Path) -> None:
     service = Service(Store(home), memory=2**30, workers=1)
     service.shadow.shadows.begin(NAME, 1, 2, wanted=100, by="ada")
-    service.shadow.refresh(now=True)
+    service.shadow.refresh()
     service._busy += 1
     asyncio.run(_ask_many(service, 3))
     closing = threading.Thread(target=service.close)

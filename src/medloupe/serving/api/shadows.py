@@ -74,7 +74,7 @@ async def begin_shadow(service: Service, name: str, version: int, *, wanted: int
 
     def work() -> Shadow:
         made = service.shadow.shadows.begin(name, present or 0, version, wanted=wanted, by=by, request_id=request_id)
-        service.shadow.refresh(now=True)
+        service.shadow.refresh()
         return made
 
     return await run_write(work)
@@ -85,7 +85,7 @@ async def end_shadow(service: Service, name: str, *, by: str, request_id: str) -
 
     def work() -> Shadow:
         ended = service.shadow.shadows.end(name, by=by, request_id=request_id)
-        service.shadow.refresh(now=True)
+        service.shadow.refresh()
         return ended
 
     return await run_write(work)

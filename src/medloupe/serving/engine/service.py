@@ -118,7 +118,7 @@ class Service:
                 return False
             try:
                 self.pilot.refresh()
-                self.shadow.refresh(now=True)
+                self.shadow.refresh()
                 changed = self.catalog.refresh()
             except BaseException:
                 self._commits.forget()

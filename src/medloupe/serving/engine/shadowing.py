@@ -35,7 +35,7 @@ MOST, MOST_BYTES = 16, 64 * 2**20
 """Requests that wait, and bytes of theirs."""
 PATIENCE = 10.0  # seconds for which one waits until nobody is being answered
 _STEP = 0.005
-_AGAIN = 1.0  # seconds between two looks for comparisons that go on
+_AGAIN = 1.0  # seconds between two looks whether it may go on
 log = logging.getLogger("medloupe.serving")
 
 
@@ -67,7 +67,6 @@ class ShadowRunner:
         self.shadows = Shadows(engine)
         self._catalog, self._sessions, self._busy = catalog, sessions, busy
         self._now: Mapping[str, Shadow] = {}
-        self._looked = -_AGAIN
         self._waiting: deque[_Waiting] = deque()
         self._bytes = 0
         self._wake = threading.Condition()
@@ -82,11 +81,9 @@ class ShadowRunner:
         """How many comparisons go on."""
         return len(self._now)
 
-    def refresh(self, *, now: bool = False) -> None:
-        """Look which comparisons go on, at most once a second unless `now`. Raises StorageError."""
-        if now or time.monotonic() - self._looked >= _AGAIN:
-            self._looked = time.monotonic()
-            self._now = {shadow.model: shadow for shadow in self.shadows.running()}
+    def refresh(self) -> None:
+        """Look which comparisons go on. Raises StorageError."""
+        self._now = {shadow.model: shadow for shadow in self.shadows.running()}
 
     def offer(self, answer: Answer, question: Question) -> None:
         """Take a request that was answered, if its check-up is being compared; never waits and never fails.
@@ -189,7 +186,7 @@ class ShadowRunner:
         self.compared += kept
         if not kept or shadow.compared + 1 >= shadow.wanted:
             with contextlib.suppress(MedloupeError):
-                self.refresh(now=True)
+                self.refresh()
 
     def _find(self, name: str, version: int) -> CheckUp:
         """Give a version, which is loaded once."""
