@@ -46,12 +46,7 @@ def write_discs(root: Path, pictures: int = 24, seed: int = 0, test: int = 0) ->
         Image.fromarray(pixels).save(root / name)
         listed.append({"file": name, "label": "shapes", "split": "test" if i >= pictures - test else "train"})
         rows += [dict(zip(("file", "label", "x", "y", "w", "h"), (name, *box), strict=True)) for box in boxes]
-    for table, entries in (("boxes.csv", rows), ("labels.csv", listed)):
-        with (root / table).open("w", newline="") as f:
-            writer = csv.DictWriter(f, list(entries[0]))
-            writer.writeheader()
-            writer.writerows(entries)
-    return root
+    return _write_tables(root, listed, rows)
 
 
 def write_sick_discs(root: Path, pictures: int = 40) -> Path:
@@ -69,6 +64,10 @@ def write_sick_discs(root: Path, pictures: int = 40) -> Path:
         Image.fromarray(pixels).save(root / name)
         labels.append({"file": name, "label": "sick" if i % 2 else "healthy", "patient_id": f"p{i}"})
         boxes += [dict(zip(("file", "label", "x", "y", "w", "h"), (name, *box), strict=True)) for box in drawn]
+    return _write_tables(root, labels, boxes)
+
+
+def _write_tables(root: Path, labels: list[dict[str, object]], boxes: list[dict[str, object]]) -> Path:
     for table, rows in (("labels.csv", labels), ("boxes.csv", boxes)):
         with (root / table).open("w", newline="") as f:
             writer = csv.DictWriter(f, list(rows[0]))
