@@ -49,6 +49,7 @@ def test_the_documented_keys_are_the_keys(card: dict[str, Any]) -> None:
         "localisation",
         "crop",
         "erased",
+        "robust",
     }
 
 
