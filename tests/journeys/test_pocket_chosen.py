@@ -61,6 +61,10 @@ def test_all_of_the_kind_answer_and_the_question_is_asked_once(
     playwright.expect(others).to_have_count(0)
     page.get_by_role("button", name="Français").click()
     playwright.expect(item.get_by_role("button", name="Un enfant")).to_have_attribute("aria-pressed", "true")
+    page.get_by_role("button", name="English").click()
+    healthy = take(page, generated.save(sick.with_name("healthy.png"), generated.tissue(5, False)))
+    assert healthy.get_attribute("data-state") == "clear"
+    playwright.expect(healthy.locator(".others li")).to_contain_text("Blunt cannot say that nothing is wrong")
     watch.check()
 
 

@@ -6,22 +6,22 @@ const STEP = 0.004;  // of the picture, that an arrow key moves a corner; ten ti
 
 /** What a chosen picture is, and where in it the picture lies. */
 export class Corners {
-  #item; #file; #say; #find; #changed; #places; #handles = []; #editor = null; #size = null; #line; #search = null;
+  #item; #file; #tell; #find; #changed; #places; #handles = []; #editor = null; #size = null; #line; #search = null;
   photo = "auto";
   unplaced = false;
 
   /**
-   * item: its entry in a list of the class "chosen", which shows it as img.thumb. say(name, values): words by name.
+   * item: its entry in a list of the class "chosen", which shows it as img.thumb. tell(name, values): words by name, such as "UpperLeft".
    * find(file, mode, signal): promises {found, corners, width, height, and size of the file where these are of a smaller one}, or null.
    * begin: "auto" looks for a photograph, "always" lets the corners be marked in any case, "never" waits to be told.
    * changed(): called when a person has said what it is.
    */
-  constructor(item, file, say, find, { begin = "auto", changed = () => {} } = {}) {
-    [this.#item, this.#file, this.#say, this.#find, this.#changed, this.photo] = [item, file, say, find, changed, begin];
+  constructor(item, file, tell, find, { begin = "auto", changed = () => {} } = {}) {
+    [this.#item, this.#file, this.#tell, this.#find, this.#changed, this.photo] = [item, file, tell, find, changed, begin];
     this.toggle = document.createElement("button");
     this.toggle.type = "button";
     this.toggle.className = "isphoto";
-    this.#name("PhotoIs");
+    this.#name("Is");
     this.toggle.addEventListener("click", () => {
       if (this.#editor) this.#close("never");
       else this.mark();
@@ -52,7 +52,7 @@ export class Corners {
   /** Say everything anew, in another language. */
   reword() {
     if (this.#editor) this.#open(this.#places, !this.unplaced);
-    else this.#name("PhotoIs");
+    else this.#name("Is");
   }
 
   /** Fields of the form: what to do with the picture. sent: [width, height] of what is sent, where it was shrunk. */
@@ -75,7 +75,7 @@ export class Corners {
 
   /** What is written on the button is drawn by the style, so that the entry's text is the name of its file. */
   #name(word) {
-    this.toggle.dataset.name = this.#say(word);
+    this.toggle.dataset.name = this.#tell(word);
     this.toggle.setAttribute("aria-label", this.toggle.dataset.name);
   }
 
@@ -104,11 +104,11 @@ export class Corners {
     editor.className = "editor";
     const line = document.createElement("p");
     line.className = "note";
-    line.textContent = this.#say(found ? "PhotoFound" : "PhotoPlace");
+    line.textContent = this.#tell(found ? "Found" : "Place");
     const frame = document.createElement("div");
     frame.className = "corners";
     frame.setAttribute("role", "group");
-    frame.setAttribute("aria-label", this.#say("PhotoCorners", { name: this.#file.name }));
+    frame.setAttribute("aria-label", this.#tell("Corners", { name: this.#file.name }));
     const picture = document.createElement("img");
     picture.src = this.#item.querySelector("img.thumb").src;
     picture.alt = "";
@@ -121,7 +121,7 @@ export class Corners {
     this.#item.insertBefore(editor, this.toggle);
     this.#item.classList.add("photo");
     [this.#editor, this.#line] = [editor, line];
-    this.#name("PhotoNot");
+    this.#name("Not");
     this.#draw();
   }
 
@@ -132,7 +132,7 @@ export class Corners {
     this.unplaced = false;
     this.photo = photo;
     this.#item.classList.remove("photo");
-    this.#name("PhotoIs");
+    this.#name("Is");
   }
 
   #shape() {
@@ -151,7 +151,7 @@ export class Corners {
     handle.type = "button";
     handle.className = "corner";
     handle.setAttribute("role", "slider");
-    handle.setAttribute("aria-label", this.#say(`Photo${name}`));
+    handle.setAttribute("aria-label", this.#tell(name));
     handle.setAttribute("aria-valuemin", "0");
     handle.setAttribute("aria-valuemax", "100");
     handle.addEventListener("pointerdown", (event) => {
@@ -180,7 +180,7 @@ export class Corners {
     const before = this.#places[k];
     this.#places[k] = [Math.min(1, Math.max(0, x)), Math.min(1, Math.max(0, y))];
     if (!goesAround(this.#places)) this.#places[k] = before;
-    if (this.unplaced) this.#line.textContent = this.#say("PhotoFound");
+    if (this.unplaced) this.#line.textContent = this.#tell("Found");
     this.unplaced = false;
     this.#draw();
   }
@@ -195,7 +195,7 @@ export class Corners {
       handle.style.left = `${x}%`;
       handle.style.top = `${y}%`;
       handle.setAttribute("aria-valuenow", x.toFixed(0));
-      handle.setAttribute("aria-valuetext", this.#say("PhotoAt", { x: x.toFixed(0), y: y.toFixed(0) }));
+      handle.setAttribute("aria-valuetext", this.#tell("At", { x: x.toFixed(0), y: y.toFixed(0) }));
     }
   }
 }

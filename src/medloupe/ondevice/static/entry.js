@@ -19,8 +19,8 @@ export class Entry {
   /** Look whether it is a photograph, then answer; where corners are to be seen first, they are shown instead. */
   async begin() {
     this.show();
-    const say = (name, values) => this.#words.t(`photo.${name.replace("Photo", "").replace(/(\w)([A-Z])/g, "$1_$2").toLowerCase()}`, values);
-    this.#corners = new Corners(this.#place, this.file, say, (file, mode) => this.#asking.find(file, mode), { begin: this.mode, changed: () => this.#changed() });
+    const tell = (name, values) => this.#words.t(`photo.${name.replace(/(\w)([A-Z])/g, "$1_$2").toLowerCase()}`, values);
+    this.#corners = new Corners(this.#place, this.file, tell, (file, mode) => this.#asking.find(file, mode), { begin: this.mode, changed: () => this.#changed() });
     await this.#corners.ready;
     if (this.#corners.shown) this.show();
     else await this.answer();

@@ -39,9 +39,11 @@ export const chip = (state, words) => make("p", { className: `chip ${state}`, te
 
 /** What a check-up says, in two sentences. */
 export function summarize({ said, probabilities }, card, words) {
-  const [headline, lines] = new Telling(said, probabilities, card, words).all();
-  const text = said.state === "refused" ? words.t("refused.headline") : said.state === "unusable" ? words.t("answer.unusable") : headline;
-  return [/[.!]$/.test(text) ? text : `${text}.`, ...(said.state === "refused" || said.state === "unusable" ? [] : lines.slice(0, 1))].join(" ");
+  const told = new Telling(said, probabilities, card, words), [headline, lines] = told.all();
+  if (said.why === "no_normal") return told.reason()[0];
+  if (said.state === "refused") return `${words.t("refused.headline")}.`;
+  if (said.state === "unusable") return `${words.t("answer.unusable")}.`;
+  return [/[.!]$/.test(headline) ? headline : `${headline}.`, ...lines.slice(0, 1)].join(" ");
 }
 
 export function versionOf(card, words) {

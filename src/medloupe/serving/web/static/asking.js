@@ -46,7 +46,7 @@ export function asking(form) {
       const item = thumbnail(file);
       const photographed = form.dataset.photo && item.querySelector("img.thumb");
       begin?.(file);
-      chosen.push({ file, item, corners: photographed ? new Corners(item, file, say, findCorners) : null });
+      chosen.push({ file, item, corners: photographed ? new Corners(item, file, (name, values) => say(`Photo${name}`, values), findCorners) : null });
     }
     for (const input of inputs) input.value = "";
     show(problem);
