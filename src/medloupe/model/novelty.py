@@ -188,9 +188,8 @@ class Novelty:
         It is "usual" where 97 of 100 of its own lie, "unusual" within the room for another camera, and "far" where only
         the contrast lets it in, if anything does.
         """
-        if self.are_usual(embedding[None])[0]:
-            return "usual"
-        return "unusual" if float(self.distance(sketch(embedding[None], self.levels))[0]) <= 1 else "far"
+        far = float(self.distance(sketch(embedding[None], self.levels))[0])
+        return "usual" if far <= self.usual_below else "unusual" if far <= 1 else "far"
 
     def are_usual(self, embedding: np.ndarray) -> np.ndarray:
         """Tell which embeddings (N, D) lie where 97 of 100 of its own images do: bool (N,)."""

@@ -12,7 +12,7 @@ import numpy as np
 from medloupe.utils.files import sha256_of
 
 
-class Blobs:
+class BlobSet:
     """Bytes and files by sha256.
 
     Attributes

@@ -17,7 +17,7 @@ from medloupe.imaging.quality import BOUNDS, LEAST_CONTRAST, LEAST_SIDE, Limits
 from medloupe.imaging.quality import DIM as DIM_HIGHLIGHTS
 from medloupe.metrics.lines import MOST_PROBABLE
 from medloupe.model.legibility import CODE as POOR
-from medloupe.ondevice.blobs import Blobs
+from medloupe.ondevice.blobs import BlobSet
 from medloupe.ondevice.differences import find_differences
 from medloupe.ondevice.kinds import (
     describe_choosing,
@@ -83,7 +83,7 @@ def describe_for_device(checkup: CheckUpParts, words: Mapping[str, Any]) -> Devi
         A network cannot be read.
     """
     decision, novelty, quality = checkup.decision, checkup.novelty, checkup.quality
-    blobs = Blobs()
+    blobs = BlobSet()
     numbers, head = blobs.put_arrays(_list_arrays(checkup))
     card: dict[str, Any] = {
         "format": FORMAT,
@@ -116,7 +116,7 @@ def describe_for_device(checkup: CheckUpParts, words: Mapping[str, Any]) -> Devi
     return DeviceCheckUp(card=card, blobs=blobs.found)
 
 
-def _describe_tail(network: Path, tail: Tail, blobs: Blobs) -> dict[str, Any]:
+def _describe_tail(network: Path, tail: Tail, blobs: BlobSet) -> dict[str, Any]:
     """Hand over tuned upper stages: as differences to the shared network where that is as good, else as their file."""
     found = find_differences(network, tail.path)
     if found is None:

@@ -20,7 +20,7 @@ from medloupe.model.sketch import deal_order
 if TYPE_CHECKING:
     from medloupe.model.novelty import Novelty
     from medloupe.model.printed_ecg import PrintedEcg
-    from medloupe.ondevice.blobs import Blobs
+    from medloupe.ondevice.blobs import BlobSet
     from medloupe.ondevice.parts import CheckUpParts
 
 
@@ -41,7 +41,7 @@ def sort_for_packing(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return dict(sorted(arrays.items(), key=lambda entry: entry[1].itemsize, reverse=True))
 
 
-def describe_novelty(novelty: Novelty, blobs: Blobs) -> dict[str, Any]:
+def describe_novelty(novelty: Novelty, blobs: BlobSet) -> dict[str, Any]:
     """Describe a novelty but for its numbers, with the order of its sketch among the blobs."""
     return {
         "levels": list(novelty.levels),
@@ -62,7 +62,7 @@ def deal_bytes(levels: tuple[int, ...]) -> bytes:
     return (order.astype("<u2") | np.where(signs > 0, 0x8000, 0).astype("<u2")).astype("<u2").tobytes()
 
 
-def describe_printed(printed: PrintedEcg | None, blobs: Blobs) -> dict[str, Any] | None:
+def describe_printed(printed: PrintedEcg | None, blobs: BlobSet) -> dict[str, Any] | None:
     """Describe the boundary by which printed ECGs are recognised: float32, the weights and then the bias."""
     if printed is None:
         return None
@@ -89,7 +89,7 @@ def describe_choosing(checkup: CheckUpParts) -> dict[str, Any]:
     }
 
 
-def describe_sight(checkup: CheckUpParts, blobs: Blobs) -> dict[str, Any] | None:
+def describe_sight(checkup: CheckUpParts, blobs: BlobSet) -> dict[str, Any] | None:
     """Describe what pictures of a check-up look like to a network that others share; None where it has no such sight.
 
     That is told of those with a network of their own.
@@ -97,7 +97,7 @@ def describe_sight(checkup: CheckUpParts, blobs: Blobs) -> dict[str, Any] | None
     return None if checkup.sight is None else _describe_look(checkup.sight.novelty, checkup.sight.network, blobs)
 
 
-def describe_guide(checkup: CheckUpParts, blobs: Blobs) -> dict[str, Any] | None:
+def describe_guide(checkup: CheckUpParts, blobs: BlobSet) -> dict[str, Any] | None:
     """Describe a check-up that only the server answers, as a guide to pictures of its kind; None where it can be none.
 
     {kind, base, network, sighted, novelty, numbers, head}; `sighted` where it is found by its sight.
@@ -112,6 +112,6 @@ def describe_guide(checkup: CheckUpParts, blobs: Blobs) -> dict[str, Any] | None
     return {**told, "sighted": False, **_describe_look(checkup.novelty, checkup.network_sha256, blobs)}
 
 
-def _describe_look(novelty: Novelty, network: str, blobs: Blobs) -> dict[str, Any]:
+def _describe_look(novelty: Novelty, network: str, blobs: BlobSet) -> dict[str, Any]:
     numbers, head = blobs.put_arrays(sort_for_packing(list_novelty_arrays(novelty)))
     return {"network": network, "novelty": describe_novelty(novelty, blobs), "numbers": numbers, "head": head}

@@ -15,7 +15,7 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
-from medloupe.ondevice.blobs import Blobs
+from medloupe.ondevice.blobs import BlobSet
 from medloupe.ondevice.card import describe_for_device, withheld_because
 from medloupe.ondevice.kinds import describe_guide
 from medloupe.ondevice.release import POLICY, Release, Withheld, build_release, media_type
@@ -71,7 +71,7 @@ def build_device_release(checkups: Sequence[CheckUp], *, server: bool) -> Releas
 
 def _withhold(checkup: CheckUp) -> Withheld:
     titles = {code: told["title"] for code, told in checkup_words(checkup).items()}
-    blobs = Blobs()
+    blobs = BlobSet()
     guide = describe_guide(checkup, blobs)
     because = withheld_because(checkup)
     return Withheld(name=checkup.name, because=because, words=titles, guide=guide, blobs=blobs.found)
