@@ -167,7 +167,7 @@ def test_pictures_choose_alike(
     assert seen["cats_dogs"] == {""}
     assert seen["brain_mri"] - {""} == {"brain-tumour"}
     assert {"retina", "retina-referable"} & seen["fundus"]  # two of one kind
-    assert {"foreign", "printed_ecg", "too_small"} <= whys
+    assert {"foreign", "printed_ecg", "inverted", "too_small"} <= whys
 
 
 @pytest.mark.realdata
