@@ -200,8 +200,9 @@ def run(context: Any, url: str, names: list[str], data: Path, count: int) -> Non
     page.goto(f"{url}/device/")
     page.wait_for_selector("html[data-ready]")
     print("| check-up | fetched for it, packed |\n|---|---|")
-    first = pictures(data / SETS[names[0]], 1)[0]
-    for i, name in enumerate(sorted(names, key=lambda n: (n != names[0], load_shipped(n).tail is not None))):
+    order = sorted(names, key=lambda n: load_shipped(n).tail is not None)
+    first = pictures(data / SETS[order[0]], 1)[0]
+    for i, name in enumerate(order):
         before = 0 if i == 0 else wire
         title = page.evaluate(_TITLE, name)
         page.get_by_role("button", name=f"Keep {title}").click()

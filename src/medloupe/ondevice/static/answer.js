@@ -67,7 +67,7 @@ export async function judge({ picture, measures, size }, pass, { card, parts, up
   return {
     said: decide(p, card, { refused, unusable }),
     probabilities: Object.fromEntries(shown.map((k) => [card.labels[k], p[k]])),
-    heat: refused || unusable ? null : { ...evidence(own.map, parts.head, card, shown), frame },
+    heat: refused || unusable ? null : { ...evidence(own.map, own.embedding.length, parts.head, card, shown), frame },
   };
 }
 
