@@ -72,6 +72,7 @@ def test_answers_when_the_server_is_gone(own: Live, open_page: Any, pictures: li
     page = open_page(own)
     watch = Watch(page.context, own.url)
     page.goto("/")
+    page.wait_for_function("async () => (await indexedDB.databases()).length === 2")  # those of the server's pages
     before = page.evaluate(_KEPT)
     page.get_by_role("link", name="Answer on this device").click()
     page.wait_for_selector("html[data-ready]")

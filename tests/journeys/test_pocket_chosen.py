@@ -27,8 +27,11 @@ def opened(page: Any) -> None:
 
 def take(page: Any, path: Path) -> Any:
     """Hand a file to the app: its entry, answered."""
+    entries = page.locator("[data-list] > li")
+    before = entries.count()
     page.locator("[data-files]").set_input_files([path])
-    item = page.locator("[data-list] > li").first
+    playwright.expect(entries).to_have_count(before + 1)
+    item = entries.first
     playwright.expect(item).to_have_attribute("data-state", re.compile("."), timeout=60_000)
     return item
 

@@ -201,7 +201,7 @@ def test_a_question_is_answered_alike(
         for seed, sick in ((5, False), (5, True), (8, True)):
             data = saved(Image.fromarray(generated.tissue(seed, sick)), "PNG")
             assert compare(choose(data), said := ask(data, {})) == "children"
-            assert (said.ask is not None) == sick
+            assert said.ask is not None  # of an adult nothing is said
             for told in ({"age": "child"}, {"age": "adult"}):
                 compare(choose(data, told=told), ask(data, told))
             assert choose(data)["elsewhere"] == ["own"]
