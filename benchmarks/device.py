@@ -4,9 +4,10 @@
 
 A server hands out the app to headless Chromium, which keeps all check-ups; then its network is cut. Real pictures of
 each check-up's own kind, and a tenth as many of another kind, are answered in turn by the browser and by Python in one
-thread, with the same network. Milliseconds are medians by the clock, of the same run; on a busy machine their ratio
-means more than they do. Megabytes are as they came over the wire, packed. A start is a new page, network cut, up to its
-first answer.
+thread, with the same network; then each picture chooses among all of them, in the browser and in Python. Milliseconds
+are medians by the clock, of the same run; on a busy machine their ratio means more than they do, so the load is printed
+with them. Megabytes are as they came over the wire, packed. A start is a new page, network cut, up to its first answer:
+once with the first check-up alone, once with all among which the app chooses.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from playwright.sync_api import sync_playwright
 
 from medloupe.imaging.decode import decode_picture
 from medloupe.imaging.photo import AUTO, NEVER
+from medloupe.inference.choosing import AutoPredictor
 from medloupe.inference.pictures import Predictor
 from medloupe.model.decision import Decision
 from medloupe.starter.shipped import list_shipped, load_shipped
@@ -46,6 +48,7 @@ SETS = {
     "retina-referable": "fundus",
     "skin": "skin",
 }
+FOREIGN = ("cats_dogs", "polyp_boxes")  # that no check-up knows
 NEAR = 1e-3  # of a line, where a state may differ
 STARTS = 5
 _ANSWER = """async ([name, data]) => {
@@ -54,6 +57,16 @@ _ANSWER = """async ([name, data]) => {
   globalThis.asking ??= new Asking();
   globalThis.cards ??= Object.fromEntries((await current()).release.checkups.map((c) => [c.name, c]));
   return asking.answer(cards[name], new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))]));
+}"""
+_CHOOSE = """async ([names, data]) => {
+  const home = document.querySelector("script[type=module]").src, take = (name) => import(new URL(name, home));
+  const [{current}, {Asking}, {chooseAnswer}] = await Promise.all(["keeper.js", "asking.js", "choosing.js"].map(take));
+  globalThis.asking ??= new Asking();
+  const all = (await current()).release.checkups, cards = names.map((name) => all.find((c) => c.name === name));
+  const given = await asking.choose(cards, [], new Blob([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))]));
+  const opinions = given.opinions.map((one) => ({...one, card: cards.find((card) => card.name === one.name)}));
+  const {main} = chooseAnswer(opinions, {}), {timings} = given;
+  return {name: main?.name ?? "", state: main?.said.state ?? given.nobody.state, p: main?.probabilities ?? {}, timings};
 }"""
 _TITLE = """async (name) => {
   const {checkups} = await (await fetch("release.json")).json();
@@ -117,6 +130,38 @@ def judge(page: Any, name: str, files: list[Path]) -> dict[str, Any]:
     return {**found, **parts}
 
 
+def judge_choosing(page: Any, auto: AutoPredictor, names: list[str], files: list[Path]) -> dict[str, Any]:
+    """Let pictures choose among check-ups, in the browser and in Python."""
+    found: dict[str, Any] = {"n": len(files), "main": 0, "states": 0, "most": 0.0}
+    device, python = [], []
+    for path in files:
+        began = time.perf_counter()
+        said = auto.predict(path)
+        python.append(1000 * (time.perf_counter() - began))
+        answer = page.evaluate(_CHOOSE, [names, base64.b64encode(path.read_bytes()).decode()])
+        device.append(sum(answer["timings"].values()))
+        found["main"] += answer["name"] != said.model
+        found["states"] += answer["state"] != said.state
+        if answer["name"] == said.model:
+            found["most"] = max(found["most"], *(abs(p - answer["p"][n]) for n, p in said.probabilities.items()), 0.0)
+    return {**found, "device": float(np.median(device)), "python": float(np.median(python))}
+
+
+def start_up(context: Any, url: str, picture: Path) -> list[float]:
+    """Open the page anew, and hand it a picture as soon as it takes one: seconds up to the answer on it."""
+    starts = []
+    for _ in range(STARTS):
+        page = context.new_page()
+        began = time.perf_counter()
+        page.goto(f"{url}/device/")
+        page.wait_for_selector("html[data-ready]")
+        page.locator("[data-files]").set_input_files(picture)
+        page.locator("[data-list] > li[data-state]:not([data-state=''])").wait_for()
+        starts.append(time.perf_counter() - began)
+        page.close()
+    return starts
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
@@ -155,7 +200,9 @@ def run(context: Any, url: str, names: list[str], data: Path, count: int) -> Non
     page.goto(f"{url}/device/")
     page.wait_for_selector("html[data-ready]")
     print("| check-up | fetched for it, packed |\n|---|---|")
-    for i, name in enumerate(sorted(names, key=lambda n: load_shipped(n).tail is not None)):
+    order = sorted(names, key=lambda n: load_shipped(n).tail is not None)
+    first = pictures(data / SETS[order[0]], 1)[0]
+    for i, name in enumerate(order):
         before = 0 if i == 0 else wire
         title = page.evaluate(_TITLE, name)
         page.get_by_role("button", name=f"Keep {title}").click()
@@ -163,18 +210,19 @@ def run(context: Any, url: str, names: list[str], data: Path, count: int) -> Non
         page.wait_for_timeout(500)
         kind = " (fine-tuned)" if load_shipped(name).tail else ""
         print(f"| {name}{kind}{', the first' if i == 0 else ''} | {(wire - before) / 1e6:.2f} MB |", flush=True)
+        if i == 0:
+            context.set_offline(True)
+            alone = start_up(context, url, first)
+            context.set_offline(False)
     context.set_offline(True)
-    first = base64.b64encode(pictures(data / SETS[names[0]], 1)[0].read_bytes()).decode()
-    starts = []
-    for _ in range(STARTS):
-        page.close()
-        page = context.new_page()
-        began = time.perf_counter()
-        page.goto(f"{url}/device/")
-        page.wait_for_selector("html[data-ready]")
-        page.evaluate(_ANSWER, [names[0], first])
-        starts.append(time.perf_counter() - began)
-    print(f"\nStart to first answer: median {np.median(starts):.2f} s ({min(starts):.2f} to {max(starts):.2f})\n")
+    for what, starts in (("one check-up kept", alone), ("all kept, the app chooses", start_up(context, url, first))):
+        told = f"median {np.median(starts):.2f} s ({min(starts):.2f} to {max(starts):.2f})"
+        print(f"\nStart to first answer, {what}: {told}; load {os.getloadavg()[0]:.1f}")
+    page.close()
+    page = context.new_page()
+    page.goto(f"{url}/device/")
+    page.wait_for_selector("html[data-ready]")
+    print()
     heads = ("check-up", "pictures", "other pixels", "largest difference of p", "other states", "of these near a line")
     heads += ("device, ms", "of it decoding / network / rest", "Python, ms", "times", "other states with `photo=auto`")
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
@@ -186,6 +234,18 @@ def run(context: Any, url: str, names: list[str], data: Path, count: int) -> Non
             f"| {name} | {r['n']} | {r['pixels']} | {r['most']:.0e} | {r['states'] + r['near']} | {r['near']} |"
             f" {r['device']:.0f} | {r['decode']:.0f} / {r['network']:.0f} / {r['answer']:.0f} | {r['python']:.1f} |"
             f" {r['device'] / r['python']:.1f} | {r['auto']} |",
+            flush=True,
+        )
+    auto = AutoPredictor([load_shipped(name) for name in names], network_threads=1)
+    auto.photo = NEVER
+    heads = ("pictures of", "pictures", "other main answer", "other states", "largest difference of p")
+    heads += ("device, ms", "Python, ms", "times")
+    print(f"\nThe app chooses, load {os.getloadavg()[0]:.1f}:\n\n| {' | '.join(heads)} |\n|{'---|' * len(heads)}")
+    for of in dict.fromkeys([*(SETS[name] for name in names), *FOREIGN]):
+        r = judge_choosing(page, auto, names, pictures(data / of, max(4, count // 4)))
+        print(
+            f"| {of} | {r['n']} | {r['main']} | {r['states']} | {r['most']:.0e} | {r['device']:.0f} |"
+            f" {r['python']:.1f} | {r['device'] / r['python']:.1f} |",
             flush=True,
         )
 

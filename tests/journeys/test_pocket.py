@@ -72,6 +72,7 @@ def test_answers_when_the_server_is_gone(own: Live, open_page: Any, pictures: li
     page = open_page(own)
     watch = Watch(page.context, own.url)
     page.goto("/")
+    page.wait_for_function("async () => (await indexedDB.databases()).length === 2")  # those of the server's pages
     before = page.evaluate(_KEPT)
     page.get_by_role("link", name="Answer on this device").click()
     page.wait_for_selector("html[data-ready]")
@@ -117,11 +118,14 @@ def test_photographs_are_told_as_the_server_tells_them(own: Live, open_page: Any
     page.get_by_role("radio", name="Spots").check()
     answered = page.locator("[data-list] > li[data-state]:not([data-state=''])")
     page.locator("[data-files]").set_input_files([photograph])
+    page.get_by_role("button", name="Look at the picture").click()
     playwright.expect(answered).to_have_count(1, timeout=60_000)
     playwright.expect(answered.first).to_contain_text("This check-up does not read photographs")
     playwright.expect(answered.first.get_by_label("What was cut out of the photograph")).to_be_visible()
     page.get_by_role("radio", name="Photographs of a screen, a film or a print", exact=True).check()
     page.locator("[data-files]").set_input_files([pictures[0]])
+    page.get_by_role("slider", name="Upper left corner").press("ArrowLeft")
+    page.get_by_role("button", name="Look at the picture").click()
     playwright.expect(answered).to_have_count(2, timeout=60_000)
     playwright.expect(answered.first).to_contain_text("This check-up does not read photographs")
 

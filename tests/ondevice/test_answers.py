@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import medloupe
 from medloupe.imaging.photo import NEVER
 from medloupe.model.prediction import Prediction
 from medloupe.starter.shipped import load_shipped
-from pocket import PICTURES, answering, shipped_pictures
+from pocket import PICTURES, answering, sample_pictures, shipped_pictures
 
 OWN, OTHERS = 24, 8  # pictures a check-up
 MOST = 1e-3  # that a probability may differ
@@ -29,11 +28,6 @@ def ask(chromium: Any, web_runtime: Path, tmp_path_factory: pytest.TempPathFacto
         patch.setenv("MEDLOUPE_HOME", str(home))
         with answering(chromium, tmp_path_factory.mktemp("web"), shipped_pictures()) as asking:
             yield asking
-
-
-def pictures(folder: Path, count: int, seed: int) -> Sequence[Path]:
-    files = sorted(p for p in folder.rglob("*") if p.suffix in (".jpg", ".png"))
-    return random.Random(seed).sample(files, count)
 
 
 def near_a_line(said: Prediction, name: str) -> bool:
@@ -66,7 +60,7 @@ def test_same_answers(ask: Any, real_sets: Path, name: str) -> None:
         pytest.skip("medloupe-research is not installed")
     predictor = medloupe.predictor(load_shipped(name))
     other = "skin" if PICTURES[name] != "skin" else "brain_mri"
-    chosen = [*pictures(real_sets / PICTURES[name], OWN, 1), *pictures(real_sets / other, OTHERS, 2)]
+    chosen = [*sample_pictures(real_sets / PICTURES[name], OWN, 1), *sample_pictures(real_sets / other, OTHERS, 2)]
     unsure = sum(compare(ask(name, p.read_bytes()), predictor.predict(p, photo=NEVER), name) for p in chosen)
     assert unsure <= 1
 
@@ -92,7 +86,7 @@ def test_states_that_say_nothing(ask: Any, tmp_path: Path) -> None:
 def test_negative_is_refused(ask: Any, real_sets: Path, tmp_path: Path) -> None:
     predictor = medloupe.predictor(load_shipped("pneumonia"))
     states = []
-    for source in pictures(real_sets / "chest_pneumonia", 4, 3):
+    for source in sample_pictures(real_sets / "chest_pneumonia", 4, 3):
         path = tmp_path / "negative.png"
         ImageOps.invert(Image.open(source).convert("L")).save(path)
         said = predictor.predict(path, photo=NEVER)

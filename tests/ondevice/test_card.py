@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from medloupe.model.sketch import deal_order
-from medloupe.ondevice.card import deal_bytes, describe_for_device, withheld_because
+from medloupe.ondevice.card import describe_for_device, withheld_because
+from medloupe.ondevice.kinds import deal_bytes
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.starter.shipped import load_shipped
 from medloupe.utils.files import sha256_of
@@ -27,6 +28,7 @@ def test_a_card_names_all_its_blobs(home: object) -> None:
     made = describe_for_device(checkup, {"en": {"title": "Breast ultrasound"}})
     card = json.loads(json.dumps(made.card, allow_nan=False))  # no infinity, which JSON has not
     parts = [card["network"], card["tail"], card["head"], card["novelty"]["deal"]]
+    parts += [card["printed"], card["printed"]["deal"]]
     assert {p["sha256"] for p in parts} == set(made.blobs)
     for part in parts:
         data = made.blobs[part["sha256"]]

@@ -54,7 +54,7 @@ try {
   const asking = new Asking(), found = [], began = performance.now();
   for (const [i, {name, photo}] of jobs.entries()) {
     const card = release.checkups.find((c) => c.name === name);
-    const {said, probabilities, photo: where, timings} = await asking.answer(card, new Blob([files[i]]), photo);
+    const {said, probabilities, photo: where, timings} = await asking.answer(card, new Blob([files[i]]), {mode: photo});
     const pixels = fit(await straighten(new Uint8Array(files[i]), card.size, {mode: photo}, finder), card.size);
     let text = "";
     for (const v of pixels) text += String.fromCharCode(v);

@@ -6,6 +6,7 @@ import base64
 import functools
 import io
 import os
+import random
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,12 +39,23 @@ PICTURES = {  # which real sets each shipped check-up that a browser answers is 
     "skin": "skin",
 }
 _MISSING = f"onnxruntime-web was not taken: {COMMAND} fetches it, as `make test` does"
-_ANSWER = """async ([mark, card, data, photo]) => {
+_ANSWER = """async ([mark, card, data, mode]) => {
   const {Asking} = await import(`${location.origin}/app/${mark}/asking.js`);
   globalThis.asking ??= new Asking();
   const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
-  try { return await asking.answer(card, new Blob([bytes]), photo); }
+  try { return await asking.answer(card, new Blob([bytes]), {mode}); }
   catch (e) { if (!e.unreadable) throw e; return {unreadable: e.unreadable}; }
+}"""
+_CHOOSE = """async ([mark, cards, withheld, data, mode, told]) => {
+  const home = `${location.origin}/app/${mark}`, {Asking} = await import(`${home}/asking.js`);
+  const {guidesOf} = await import(`${home}/keeper.js`), {chooseAnswer} = await import(`${home}/choosing.js`);
+  globalThis.asking ??= new Asking();
+  const bytes = Uint8Array.from(atob(data), (c) => c.charCodeAt(0));
+  const given = await asking.choose(cards, guidesOf({withheld}), new Blob([bytes]), {mode});
+  const opinions = given.opinions.map((one) => ({...one, card: cards.find((card) => card.name === one.name)}));
+  const told_by = (one) => ({name: one.name, said: one.said, probabilities: one.probabilities, near: one.near});
+  const {answers, ask} = chooseAnswer(opinions, told);
+  return {answers: answers.map(told_by), ask, nobody: given.nobody, elsewhere: given.elsewhere, kinds: opinions.length};
 }"""
 _READ = """async ([origin, data, side]) => {
   const picture = await import(`${origin}/picture.js`), quality = await import(`${origin}/quality.js`);
@@ -159,9 +171,36 @@ def modules(chromium: Any) -> Iterator[Browser]:
         page.close()
 
 
+def sample_pictures(folder: Path, count: int, seed: int) -> Sequence[Path]:
+    """Some of a set's pictures that a browser reads, drawn at random."""
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".jpg", ".png"))
+    return random.Random(seed).sample(files, count)
+
+
 def shipped_pictures() -> Sequence[str]:
     """The shipped check-ups that a browser answers, as far as they are installed."""
     return [name for name in PICTURES if name in list_shipped()]
+
+
+@contextmanager
+def choosing(chromium: Any, folder: Path, checkups: Sequence[CheckUp]) -> Iterator[Any]:
+    """Lets pictures choose among check-ups in a page that a plain web server handed out.
+
+    A function of bytes, photo and told: {answers, ask, nobody, elsewhere, kinds}.
+    """
+    release = build_device_release(checkups, server=False)
+    write_folder(release, folder)
+    cards, withheld = release.index["checkups"], release.index["withheld"]
+    with served(folder) as origin:
+        page = chromium.new_page()
+        page.goto(f"{origin}/release.json")
+
+        def choose(data: bytes, photo: str = "never", told: Mapping[str, str] | None = None) -> Any:
+            sent = [release.mark, cards, withheld, base64.b64encode(data).decode(), photo, dict(told or {})]
+            return page.evaluate(_CHOOSE, sent)
+
+        yield choose
+        page.close()
 
 
 @contextmanager

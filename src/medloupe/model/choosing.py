@@ -58,13 +58,8 @@ class Opinion:
 
     @property
     def says_normal(self) -> bool:
-        """Whether it can say that nothing was found, or looks for nothing.
-
-        Of exclusive classes one must be normal or harmless; of findings that do not exclude each other, all may be
-        absent, as of the places that a detector looks for; what it does not look for it never calls absent (its scope).
-        """
-        roles = self.decision.roles
-        return roles.settled or self.decision.task in ("multilabel", "detection") or not bool(roles.sought.any())
+        """Whether it can say that nothing was found, or looks for nothing."""
+        return can_say_normal(self.decision)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +76,16 @@ class Chosen:
 
     prediction: Prediction
     main: int | None
+
+
+def can_say_normal(decision: Decision) -> bool:
+    """Tell whether a check-up can say that nothing was found, or looks for nothing.
+
+    Of exclusive classes one must be normal or harmless; of findings that do not exclude each other, all may be
+    absent, as of the places that a detector looks for; what it does not look for it never calls absent (its scope).
+    """
+    roles = decision.roles
+    return roles.settled or decision.task in ("multilabel", "detection") or not bool(roles.sought.any())
 
 
 def choose_answer(opinions: Sequence[Opinion], told: Mapping[str, str]) -> Chosen:

@@ -188,15 +188,18 @@ class Novelty:
         It is "usual" where 97 of 100 of its own lie, "unusual" within the room for another camera, and "far" where only
         the contrast lets it in, if anything does.
         """
-        if self.are_usual(embedding[None])[0]:
-            return "usual"
-        return "unusual" if float(self.distance(sketch(embedding[None], self.levels))[0]) <= 1 else "far"
+        far = float(self.distance(sketch(embedding[None], self.levels))[0])
+        return "usual" if far <= self.usual_below else "unusual" if far <= 1 else "far"
 
     def are_usual(self, embedding: np.ndarray) -> np.ndarray:
         """Tell which embeddings (N, D) lie where 97 of 100 of its own images do: bool (N,)."""
+        return self.distance(sketch(embedding, self.levels)) <= self.usual_below
+
+    @property
+    def usual_below(self) -> float:
+        """The distance, relative to the limit, under which 97 of 100 of its own images lie."""
         room = ALLOWANCE * len(self.levels) / self.noise
-        nearest = math.sqrt(max(self.limit**2 - room, 0.0)) / self.limit
-        return self.distance(sketch(embedding, self.levels)) <= nearest
+        return math.sqrt(max(self.limit**2 - room, 0.0)) / self.limit
 
     def distance(self, z: np.ndarray) -> np.ndarray:
         """Compute the distance (N,) of sketches (N, W) alone, relative to the limit, without the contrast."""

@@ -116,13 +116,13 @@ def rebuild(base: bytes, told: Differences) -> bytes:
 
 
 def _to_order(halves: bytes) -> np.ndarray:
-    """Give the places of halves in their order, int32; 0 is nought."""
+    """Give the places of halves in their order, int32; 0 is nought, and -0 lies before it."""
     bits = np.frombuffer(halves, "<u2").astype(np.int32)
-    return np.where(bits & 0x8000, -(bits & 0x7FFF), bits)
+    return np.where(bits & 0x8000, -1 - (bits & 0x7FFF), bits)
 
 
 def _from_order(places: np.ndarray) -> bytes:
-    return np.where(places < 0, 0x8000 | -places, places).astype("<u2").tobytes()
+    return np.where(places < 0, 0x8000 | (-1 - places), places).astype("<u2").tobytes()
 
 
 def _fold(steps: np.ndarray) -> np.ndarray:
@@ -169,10 +169,7 @@ def _round(
         size = ((steps * apart).sum(1) / np.maximum((steps**2).sum(1), 1)).astype(np.float32)
         size[size <= 0] = 1e-12
         steps = np.rint(apart / size[:, None]).clip(-_MOST, _MOST).astype(np.int16).ravel()
-        exact = own[at : at + 2 * count]
-        off = _to_order(exact) - _to_order(_add(base, part, steps, size))
-        if _from_order(_to_order(exact)) != exact:
-            off[0] = _MOST + 1  # -0 has no place of its own
+        off = _to_order(own[at : at + 2 * count]) - _to_order(_add(base, part, steps, size))
         parts.append(part)
         all_sizes.append(size.astype("<f4").tobytes())
         all_steps.append(steps)

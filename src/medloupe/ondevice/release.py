@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -72,12 +72,15 @@ class Release:
 class Withheld:
     """A check-up that is not answered in a browser.
 
-    because: as `card.withheld_because` tells it. words: its title by language.
+    because: as `card.withheld_because` tells it. words: its title by language. guide: by what a picture of its kind is
+    known (`kinds.describe_guide`), with its blobs; None where it takes no part in choosing.
     """
 
     name: str
     because: str
     words: Mapping[str, str]
+    guide: Mapping[str, Any] | None = None
+    blobs: Mapping[str, bytes | Path] = field(default_factory=dict)
 
 
 def build_release(
@@ -130,7 +133,9 @@ def build_release(
         "server": server,
         "app": app,
         "checkups": [c.card for c in checkups],
-        "withheld": [{"name": w.name, "because": w.because, "words": dict(w.words)} for w in withheld],
+        "withheld": [
+            {"name": w.name, "because": w.because, "words": dict(w.words), "guide": w.guide} for w in withheld
+        ],
     }
     index["id"] = hashlib.sha256(_json(index)).hexdigest()
     everything: dict[str, bytes | Path] = {
@@ -138,7 +143,7 @@ def build_release(
         "sw.js": static["sw.js"],
         "release.json": _json(index),
         **{f"app/{mark}/{name}": data for name, data in inside.items()},
-        **{f"blobs/{digest}": data for c in checkups for digest, data in c.blobs.items()},
+        **{f"blobs/{digest}": data for c in (*checkups, *withheld) for digest, data in c.blobs.items()},
     }
     return Release(files=everything, index=index)
 

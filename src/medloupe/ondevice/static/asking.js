@@ -17,14 +17,27 @@ export class Asking {
     };
   }
 
-  /** Open a check-up before anybody waits for it. */
-  open(card) {
-    return this.#send({ card });
+  /** Open check-ups before anybody waits for them. */
+  open(cards) {
+    return this.#send({ cards });
   }
 
-  /** Answer a file: as answer.js gives it. photo: "auto", "never" or "always". An error has `unreadable`, a code, where the device cannot read the file. */
-  async answer(card, file, photo = "auto") {
-    return this.#send({ card, photo, bytes: await file.arrayBuffer() });
+  /**
+   * Answer a file by one check-up: as answer.js gives it. request: {mode: "auto", "never" or "always", corners}.
+   * An error has `unreadable`, a code, where the device cannot read the file.
+   */
+  async answer(card, file, request = { mode: "auto" }) {
+    return this.#send({ cards: [card], request, bytes: await file.arrayBuffer() });
+  }
+
+  /** Let a file choose among check-ups: as chosen.js gives it. guides: [{name, guide}] of a release's `withheld`. */
+  async choose(cards, guides, file, request = { mode: "auto" }) {
+    return this.#send({ cards, guides, choose: true, request, bytes: await file.arrayBuffer() });
+  }
+
+  /** Where in a file a photographed picture lies, as photograph.js tells it; null where the file cannot be read. */
+  async find(file, mode) {
+    return this.#send({ find: mode, bytes: await file.arrayBuffer() }).catch(() => null);
   }
 
   #send(message) {

@@ -16,37 +16,57 @@ export function readNumbers(buffer, fields) {
   return found;
 }
 
-/** The parts of a check-up by its card. numbers: ArrayBuffer of its head; deal: of the sketch, or null. */
-export function readParts(card, numbers, deal) {
-  const n = readNumbers(numbers, card.numbers);
-  const head = { weight: n.weight, bias: n.bias, width: n.weight.length / n.bias.length };
-  if (!card.novelty) return { head, novelty: null, deal: null };
+/** A novelty as novelty.js asks it. n: its numbers by name. told: of the card. deal: ArrayBuffer, the order of its sketch. */
+function readNovelty(n, told, deal) {
   const linear = (v) => v && { weight: v.subarray(0, n.mean.length), bias: v[n.mean.length], sure: v[n.mean.length + 1], room: v[n.mean.length + 2] };
-  const novelty = {
+  return {
+    ...told,
+    deal: new Uint16Array(deal),
     mean: n.mean,
     axes: n.axes,
     spread: n.spread,
-    noise: card.novelty.noise,
-    limit: card.novelty.limit,
     contrast: linear(n.contrast),
     legibility: linear(n.legibility),
     polarity: n.polarity ?? null,
   };
-  return { head, novelty, deal: new Uint16Array(deal) };
+}
+
+/** The parts of a check-up by its card. numbers: ArrayBuffer of its head; deal: of the sketch, or null. */
+export function readParts(card, numbers, deal) {
+  const n = readNumbers(numbers, card.numbers), head = { weight: n.weight, bias: n.bias, width: n.weight.length / n.bias.length };
+  return { head, novelty: card.novelty && readNovelty(n, card.novelty, deal) };
+}
+
+/** By what a picture is known to a network that others share: {network, novelty}. told: the sight of a card, or a guide. */
+export async function openSight(told, blob) {
+  const [numbers, deal] = await Promise.all([blob(told.head.sha256), blob(told.novelty.deal.sha256)]);
+  return { network: told.network, novelty: readNovelty(readNumbers(numbers, told.numbers), told.novelty, deal) };
+}
+
+/** The boundary of printed ECGs: {levels, deal, weight, bias}. */
+async function openPrinted({ sha256: digest, levels, deal }, blob) {
+  const [numbers, order] = await Promise.all([blob(digest), blob(deal.sha256)]), all = new Float32Array(numbers);
+  return { levels, deal: new Uint16Array(order), weight: all.subarray(0, -1), bias: all[all.length - 1] };
 }
 
 /**
- * Open a check-up. card: its device card; blob(sha256): its bytes, an ArrayBuffer; networks: Networks.
+ * Open a check-up; its networks are opened when they are first needed. card: its device card; blob(sha256): its bytes, an
+ * ArrayBuffer; networks: Networks. forward(pixels, map) runs the shared network, upper(cut) its tuned stages where it has some.
  */
 export async function openCheckup(card, blob, networks) {
-  const [numbers, deal] = await Promise.all([blob(card.head.sha256), card.novelty ? blob(card.novelty.deal.sha256) : null]);
-  const network = await networks.open(card.network.sha256, () => blob(card.network.sha256));
-  const tail = card.tail ? await networks.open(card.tail.sha256, () => tailOf(card, blob)) : null;
+  const [numbers, deal, sight, printed] = await Promise.all([
+    blob(card.head.sha256),
+    card.novelty && blob(card.novelty.deal.sha256),
+    card.sight && openSight(card.sight, blob),
+    card.printed && openPrinted(card.printed, blob),
+  ]);
+  const network = () => networks.open(card.network.sha256, () => blob(card.network.sha256));
+  const tail = () => networks.open(card.tail.sha256, () => tailOf(card, blob));
   return {
     card,
-    parts: readParts(card, numbers, deal),
-    forward: (pixels, map = false) => network.see(pixels, card.size, ["embedding", ...(map ? ["map", ...(tail ? ["cut"] : [])] : [])]),
-    upper: tail && ((cut) => tail.raise(cut)),
+    parts: { ...readParts(card, numbers, deal), sight, printed },
+    forward: async (pixels, wanted) => (await network()).see(pixels, card.size, wanted),
+    upper: card.tail && (async (cut) => (await tail()).raise(cut)),
   };
 }
 

@@ -28,7 +28,7 @@ export function decide(p, card, { refused = null, unusable = null } = {}) {
 }
 
 /** The probability of any finding. */
-function finding(p, { task, rule }) {
+export function finding(p, { task, rule }) {
   const sought = [...p].filter((_, k) => rule.sought[k]);
   return task === "multiclass" ? sought.reduce((a, b) => a + b, 0) : 1 - sought.reduce((a, v) => a * (1 - v), 1);
 }

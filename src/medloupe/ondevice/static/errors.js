@@ -1,7 +1,7 @@
 // Why a file is not answered on the device. `code` is a key of the words under "pocket.unreadable".
 
 export class Unreadable extends Error {
-  /** code: "form" (of a form that is read by the server only), "damaged", "large", "kind" (no JPEG or PNG). */
+  /** code: "form" (of a form that is read by the server only), "damaged", "large", "kind" (no JPEG or PNG), "corners" (marked where no picture can lie). */
   constructor(code) {
     super(`unreadable: ${code}`);
     this.name = "Unreadable";

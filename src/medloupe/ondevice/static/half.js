@@ -28,9 +28,9 @@ export function addSteps(words, steps, size, corrections) {
 }
 
 function move(half, by) {
-  if (by === 0 && half !== 0x8000) return half;  // there is one nought
-  const place = (half & 0x8000 ? -(half & 0x7fff) : half) + by;
-  return place < 0 ? 0x8000 | -place : place;
+  if (by === 0) return half;
+  const place = (half & 0x8000 ? -1 - (half & 0x7fff) : half) + by;  // -0 lies before 0
+  return place < 0 ? 0x8000 | (-1 - place) : place;
 }
 
 const view = new DataView(new ArrayBuffer(8));

@@ -5,9 +5,9 @@ import { resize } from "./resize.js";
 const COLOUR = [214, 59, 29]; // vermilion
 const STRONGEST = 170; // opacity of the strongest place
 
-/** What speaks for labels: {size (places a side), alpha (by label, 0 to 170 for each place)}. map: (width, places); shown: numbers of labels. */
-export function evidence(map, { weight, width }, { labels, task }, shown) {
-  const places = map.length / width, parts = [];
+/** What speaks for labels: {size (places a side), alpha (by label, 0 to 170 for each place)}. map: (dimension, places), of which the head reads the first `width`; shown: numbers of labels. */
+export function evidence(map, dimension, { weight, width }, { labels, task }, shown) {
+  const places = map.length / dimension, parts = [];
   for (let k = 0; k < labels.length; k++) {
     const part = new Float64Array(places);
     for (let d = 0; d < width; d++) {

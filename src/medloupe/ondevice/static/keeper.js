@@ -21,15 +21,22 @@ export async function current() {
   return found ? found.json() : null;
 }
 
-/** The blobs of a check-up: [{sha256, bytes}]. */
-export function blobsOf(card) {
-  return [card.network, card.tail, card.head, card.novelty?.deal].filter(Boolean);
+/** The blobs of a check-up, or of a guide, each once: [{sha256, bytes}]. */
+export function blobsOf({ network, tail, head, novelty, printed, sight }) {
+  const parts = [network, tail, head, novelty?.deal, printed, printed?.deal, sight?.head, sight?.novelty.deal];
+  return [...new Map(parts.filter((part) => part?.sha256).map((part) => [part.sha256, part])).values()];
 }
 
-/** How many bytes keeping a check-up adds to what is kept. */
-export function bytesOf(card, keptCards) {
-  const there = new Set(keptCards.flatMap(blobsOf).map((b) => b.sha256));
-  return blobsOf(card).filter((b) => !there.has(b.sha256)).reduce((sum, b) => sum + b.bytes, 0);
+/** The check-ups of a release that only the server answers, and that guide pictures here: [{name, guide}]. */
+export function guidesOf(release) {
+  return release.withheld.filter(({ guide }) => guide);
+}
+
+/** How many bytes keeping a check-up of a release adds to what is kept, that of keptCards. */
+export function bytesOf(card, keptCards, release) {
+  const own = (cards) => [...cards, ...guidesOf(release).map(({ guide }) => guide)].flatMap(blobsOf);
+  const there = new Set(keptCards.length ? own(keptCards).map((b) => b.sha256) : []), wanted = new Map(own([card]).map((b) => [b.sha256, b.bytes]));
+  return [...wanted].filter(([sha256]) => !there.has(sha256)).reduce((sum, [, bytes]) => sum + bytes, 0);
 }
 
 /**
@@ -38,7 +45,8 @@ export function bytesOf(card, keptCards) {
  */
 export async function keep(release, names, progress = () => {}) {
   const cards = release.checkups.filter((c) => names.includes(c.name));
-  const blobs = [...new Map(cards.flatMap(blobsOf).map((b) => [b.sha256, b])).values()];
+  const needed = [...cards, ...guidesOf(release).map(({ guide }) => guide)].flatMap(blobsOf);
+  const blobs = [...new Map(needed.map((b) => [b.sha256, b])).values()];
   const app = await caches.open(APP + release.mark), store = await caches.open(BLOBS);
   const wanted = [
     ...release.app.map((f) => ({ ...f, into: app, url: new URL(f.path, HOME) })),

@@ -2,14 +2,17 @@
 
 import { Asking } from "./asking.js";
 import { Camera, hasCamera } from "./camera.js";
-import { askServer, bytesOf, canKeep, isPackaged, current, forgetAll, keep, ownMark, startWorker } from "./keeper.js";
+import { showChosen } from "./chosenview.js";
+import { Entry } from "./entry.js";
+import { askServer, bytesOf, canKeep, isPackaged, current, forgetAll, guidesOf, keep, ownMark, startWorker } from "./keeper.js";
+import { canChoose } from "./router.js";
 import { make, showAnswer, versionOf } from "./view.js";
-import { showPicture } from "./shown.js";
 import { Words, wordsOf } from "./words.js";
 
 const $ = (selector) => document.querySelector(selector);
+const CHOOSE = "*"; // in the place of a check-up's name: the app chooses
 const words = new Words(await (await fetch(new URL("./words.json", import.meta.url))).json());
-const answers = []; // {file, url, card, given} of this page, to be shown again in another language
+const entries = []; // pictures of this page, to be shown again in another language
 let asking = null, release = null, kept = [], server = null, chosen = "";
 
 async function begin() {
@@ -26,8 +29,8 @@ async function begin() {
 
 /** Open what is kept while a picture is still to be chosen: compiling the runtime takes most of a start. */
 function warm() {
-  const ready = release?.runtime && offered().find((c) => (chosen ? c.name === chosen : true) && kept.includes(c.name));
-  if (!ready) return;
+  const ready = release?.runtime ? meant().filter((c) => kept.includes(c.name)) : [];
+  if (!ready.length) return;
   asking ??= new Asking();
   asking.open(ready).catch((e) => console.warn(e));  // told where it is asked
 }
@@ -54,6 +57,11 @@ function offered() {
   return (release?.checkups ?? []).filter((c) => server?.release || kept.includes(c.name));
 }
 
+/** Of these those that are asked: one by name, or all among which the app chooses. */
+function meant() {
+  return chosen === CHOOSE ? offered() : offered().filter((c) => c.name === chosen);
+}
+
 function show() {
   const button = $("[data-language]");
   button.textContent = words.t(`frame.languages.${words.other}`);
@@ -69,28 +77,33 @@ function show() {
 }
 
 function showChoices() {
-  const list = offered();
-  if (!list.some((c) => c.name === chosen)) chosen = list.length === 1 ? list[0].name : "";
+  const list = offered(), choosing = canChoose(list);
+  const options = [...(choosing ? [CHOOSE] : []), ...list.map((c) => c.name)];
+  if (!options.includes(chosen)) chosen = choosing ? CHOOSE : list.length === 1 ? list[0].name : "";
+  const option = (name, title, ...lines) => {
+    const input = make("input", { type: "radio", name: "checkup", value: name, checked: name === chosen });
+    input.addEventListener("change", () => choose(name, title));
+    return make("label", { className: "option" }, input, make("span", {}, title, ...lines.filter(Boolean).map((text) => make("small", { className: "muted", textContent: text }))));
+  };
   $("[data-choices]").replaceChildren(
+    ...(choosing ? [option(CHOOSE, words.t("choose.title"), words.t("choose.short"))] : []),
     ...list.map((card) => {
-      const input = make("input", { type: "radio", name: "checkup", value: card.name, checked: card.name === chosen });
-      input.addEventListener("change", () => choose(card));
       const about = wordsOf(card, words.code);
-      return make("label", { className: "option" }, input, make("span", {}, about.title, ...[about.scope.join(" · "), about.terms].filter(Boolean).map((text) => make("small", { className: "muted", textContent: text }))));
+      return option(card.name, about.title, about.scope.join(" · "), about.terms);
     }),
     ...(release?.withheld ?? []).map((w) => make("p", { className: "note", textContent: words.t(`pocket.withheld_${w.because}`, { title: w.words[words.code] }) })),
   );
 }
 
-function choose(card) {
-  chosen = card.name;
+function choose(name, title) {
+  chosen = name;
   asking ??= new Asking();
-  asking.open(card).catch((e) => fail(card, e));
+  asking.open(meant()).catch((e) => fail(title, e));
 }
 
-function fail(card, error) {
+function fail(title, error) {
   console.warn(error);
-  say("pocket.not_opened", { title: wordsOf(card, words.code).title });
+  say("pocket.not_opened", { title });
 }
 
 function showKept() {
@@ -101,7 +114,7 @@ function showKept() {
   $("[data-kept]").replaceChildren(
     ...cards.map((card) => {
       const there = kept.includes(card.name), { title } = wordsOf(card, words.code);
-      const base = there ? 0 : (kept.length ? 0 : release.app.reduce((sum, f) => sum + f.bytes, 0)) + bytesOf(card, keptCards);
+      const base = there ? 0 : (kept.length ? 0 : release.app.reduce((sum, f) => sum + f.bytes, 0)) + bytesOf(card, keptCards, release);
       const button = make("button", { type: "button", className: "button small", disabled: !canKeep() || (!there && !server?.release) });
       button.append(words.t(there ? "pocket.remove" : "pocket.keep"), make("span", { className: "unseen", textContent: ` ${title}` }));
       button.addEventListener("click", () => change(card, !there, button));
@@ -139,35 +152,35 @@ async function change(card, wanted, button) {
   showKept();
 }
 
+/** Who is asked, as it is chosen now: how a file is answered, and how the answer is shown. */
+function asked() {
+  const [cards, among] = [meant(), release];
+  if (chosen === CHOOSE)
+    return {
+      answer: (file, request) => asking.choose(cards, guidesOf(among), file, request),
+      view: (given, ...more) => showChosen(given, { release: among, cards }, ...more),
+    };
+  const [card] = cards;
+  return {
+    answer: (file, request) => asking.answer(card, file, request),
+    view: (given) => ({ main: given, card, state: given.said.state, parts: showAnswer(given, card, words) }),
+  };
+}
+
 async function ask(files) {
-  const photo = $("[name=source]:checked").value, card = offered().find((c) => c.name === chosen);
-  if (!card) return say("pocket.say_which");
+  const mode = $("[name=source]:checked").value;
+  if (!meant().length) return say("pocket.say_which");
   say("");
   $("[data-answers]").hidden = false;
   asking ??= new Asking();
+  const who = asked();
   for (const file of files) {
-    const one = { file, card, url: URL.createObjectURL(file), given: null, item: make("li") };
-    answers.unshift(one);
+    const one = new Entry(file, mode, who, asking, words);
+    entries.unshift(one);
     $("[data-list]").prepend(one.item);
-    showOne(one);
-    try {
-      one.given = await asking.answer(card, file, photo);
-    } catch (e) {
-      one.unreadable = e.unreadable ?? "failed";
-      if (!e.unreadable) console.warn(e);
-    }
-    showOne(one);
+    await one.begin();
   }
   $("#answers").focus();
-}
-
-function showOne({ file, card, url, given, unreadable, item }) {
-  const side = make("div", {}, make("p", { className: "file", textContent: file.name }));
-  if (given) side.append(...showAnswer(given, card, words));
-  else if (unreadable) side.append(make("p", { className: "chip failed", textContent: words.t("answer.state_failed") }), make("p", { textContent: words.t(`pocket.unreadable_${unreadable}`) }));
-  else side.append(make("p", { textContent: words.t("pocket.looking") }));
-  item.replaceChildren(showPicture(url, given, card, words), side);
-  item.dataset.state = given ? given.said.state : unreadable ? "failed" : "";
 }
 
 $("[data-files]").addEventListener("change", ({ target }) => {
@@ -179,9 +192,9 @@ if (hasCamera()) {
   const camera = new Camera($("[data-camera]"), (name) => words.t(`camera.${name}`), (file) => ask([file]));
   $("[data-live]").hidden = false;
   $("[data-live]").addEventListener("click", () => {
-    const card = offered().find((c) => c.name === chosen);
+    const [card] = meant();
     if (!card) return say("pocket.say_which");
-    camera.rules = card.quality;
+    camera.rules = chosen === CHOOSE ? { ...card.quality, limits: {} } : card.quality;
     camera.open();
   });
 }
@@ -190,7 +203,7 @@ $("[data-language]").addEventListener("click", () => {
   words.change(words.other);
   words.fill(document);
   show();
-  answers.forEach(showOne);
+  for (const one of entries) one.reword();
 });
 
 await begin();

@@ -1,4 +1,7 @@
-// Whether a check-up has seen anything like a picture: medloupe/model/novelty.py, contrast.py, legibility.py, polarity.py.
+// Whether a check-up has seen anything like a picture: medloupe/model/novelty.py, contrast.py, legibility.py, polarity.py, printed_ecg.py.
+
+/** Sketch an embedding by a novelty, or by the boundary of printed ECGs. */
+export const sketchBy = (embedding, { levels, deal, mean, weight }) => sketch(embedding, levels, deal, (mean ?? weight).length);
 
 /** Sketch an embedding (its last sum(levels) numbers) as 512 sums. deal: uint16, source | sign << 15, of each place. */
 export function sketch(embedding, levels, deal, width) {
@@ -59,16 +62,28 @@ export function tooPoor(z, { legibility }) {
   return Boolean(legibility) && Math.fround(product(z, legibility.weight) + legibility.bias) > 0;
 }
 
-/** Whether a picture might be a negative, so that its negative is worth a look. rules: {doubted, nearer, margin}. */
-export function isDoubtful(z, fitted, rules) {
-  const far = distance(z, fitted);
-  return Number.isFinite(far) && far > rules.doubted;
+/** Whether a picture of embedding is a negative. negative(): promises the embedding of its negative, or null where it is not grey; asked only where it might be. */
+export async function looksInverted(embedding, fitted, negative) {
+  const z = sketchBy(embedding, fitted), far = distance(z, fitted);
+  if (!(Number.isFinite(far) && far > fitted.doubted)) return false;
+  const other = await negative();
+  return Boolean(other) && isInverted(z, sketchBy(other, fitted), fitted);
 }
 
 /** Whether the picture with sketch z is the negative of what the check-up knows; other: the sketch of its negative. */
-export function isInverted(z, other, fitted, rules) {
+function isInverted(z, other, fitted) {
   if (score(other, fitted) > 1) return false;
-  if (fitted.polarity) return product(z.map((v, i) => v - other[i]), fitted.polarity) < -rules.margin;
+  if (fitted.polarity) return product(z.map((v, i) => v - other[i]), fitted.polarity) < -fitted.margin;
   const finite = (v) => (Number.isFinite(v) ? v : 0);
-  return finite(distance(other, fitted)) < rules.nearer * finite(distance(z, fitted));
+  return finite(distance(other, fitted)) < fitted.nearer * finite(distance(z, fitted));
 }
+
+/** How near a picture lies to a check-up's own: "usual", "unusual" or "far". */
+export function nearness(z, fitted) {
+  const far = distance(z, fitted);
+  if (far <= fitted.usual) return "usual";
+  return far <= 1 ? "unusual" : "far";
+}
+
+/** Whether an embedding is of a printed ECG. */
+export const isPrinted = (embedding, printed) => Boolean(printed) && product(sketchBy(embedding, printed), printed.weight) + printed.bias > 0;

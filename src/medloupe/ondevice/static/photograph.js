@@ -1,6 +1,7 @@
 // A picture found in the photograph of it, and cut out straight; direct exports stay as they are: medloupe/imaging/photograph.py.
 // Corners are pixels of the picture as given, upright: from the upper left clockwise. What was fitted is handed over (ondevice/photographs.py).
 
+import { Unreadable } from "./errors.js";
 import { decode, whole } from "./picture.js";
 import { glanceOf } from "./quality.js";
 import { candidates } from "./quadrilaterals.js";
@@ -95,6 +96,7 @@ export function cutOut(picture, photo, most) {
 /** Decode a file to be fitted to `side`, cut out of its photograph where it is one. */
 export async function straighten(bytes, side, request, fitted) {
   let picture = await decode(bytes, side);
+  if (request.corners && !areCorners(request.corners, picture.width, picture.height)) throw new Unreadable("corners");
   const photo = findPhoto(picture, request, fitted);
   if (!photo) return picture;
   if (photo.corners) {
@@ -103,4 +105,12 @@ export async function straighten(bytes, side, request, fitted) {
     if (Math.max(picture.plane.width, picture.plane.height) * taken < Math.min(side, taken * longer)) picture = await decode(bytes, Math.trunc(side / taken));
   }
   return cutOut(picture, photo, 2 * side);
+}
+
+const READ = 224; // pixels for which a picture is read in which another is looked for, as by the server
+
+/** Where a photographed picture lies, as the server tells it: {found, corners, width, height}. */
+export async function findCorners(bytes, mode, fitted) {
+  const picture = await decode(bytes, READ), photo = findPhoto(picture, { mode }, fitted);
+  return { found: Boolean(photo?.corners), corners: photo?.corners ?? null, width: picture.width, height: picture.height };
 }

@@ -9,16 +9,12 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** The parts of an answer. said, probabilities: as answer.js gives them; of: the card. */
-export function showAnswer(given, card, words) {
+/** The parts of an answer. given: {said, probabilities, facts, heat} as answer.js gives it; beside: what else is shown after the first lines. */
+export function showAnswer(given, card, words, beside = []) {
   const { said, probabilities, facts } = given;
   const told = new Telling(said, probabilities, card, words);
   const [headline, lines] = told.all();
-  const parts = [
-    make("p", { className: `chip ${said.state}`, textContent: words.t(`answer.state_${said.state}`) }),
-    make("h3", { textContent: headline }),
-    ...[...lines, ...facts.map((code) => words.t(`decoding.${code}`))].map((text) => make("p", { textContent: text })),
-  ];
+  const parts = [...showState(said.state, headline, [...lines, ...facts.map((code) => words.t(`decoding.${code}`))], words), ...beside];
   if (said.state !== "refused" && said.state !== "unusable") {
     parts.push(told.bars());
     if (!card.calibrated) parts.push(make("p", { className: "note", textContent: words.t("answer.uncalibrated") }));
@@ -26,7 +22,6 @@ export function showAnswer(given, card, words) {
     if (given.heat) parts.push(make("p", { className: "note", textContent: words.t("result.heat_note") }));
     if (card.legacy) parts.push(make("p", { className: "note", textContent: words.t("answer.legacy") }));
   }
-  if (said.why === "photo_corners") parts.push(make("p", { className: "note", textContent: words.t("pocket.photo_to_server") }));
   const { title, scope, terms } = wordsOf(card, words.code);
   parts.push(make("p", { className: "note", textContent: [title, ...scope].join(" · ") }));
   if (terms) parts.push(make("p", { className: "note", textContent: terms }));
@@ -34,8 +29,31 @@ export function showAnswer(given, card, words) {
   return parts;
 }
 
+/** A state with what is said first. */
+export function showState(state, headline, lines, words) {
+  return [chip(state, words), make("h3", { textContent: headline }), ...lines.map((text) => make("p", { textContent: text }))];
+}
+
+/** A state in a word. */
+export const chip = (state, words) => make("p", { className: `chip ${state}`, textContent: words.t(`answer.state_${state}`) });
+
+/** What a check-up says, in two sentences. */
+export function summarize({ said, probabilities }, card, words) {
+  const told = new Telling(said, probabilities, card, words), [headline, lines] = told.all();
+  if (said.why === "no_normal") return told.reason()[0];
+  if (said.state === "refused") return `${words.t("refused.headline")}.`;
+  if (said.state === "unusable") return `${words.t("answer.unusable")}.`;
+  return [/[.!]$/.test(headline) ? headline : `${headline}.`, ...lines.slice(0, 1)].join(" ");
+}
+
 export function versionOf(card, words) {
   return card.version === null ? words.t("pocket.shipped") : String(card.version);
+}
+
+/** Headline and lines of a refusal. plain: key of the headline where nothing more is known. */
+export function tellRefusal(why, words, plain) {
+  const known = why === "inverted" || why === "printed_ecg";
+  return known ? [words.t(`refused.${why}`), [words.t(`refused.${why}_because`)]] : [words.t(plain), [words.t("refused.because")]];
 }
 
 class Telling {
@@ -46,15 +64,19 @@ class Telling {
 
   all() {
     const { said, words } = this;
-    if (said.state === "refused")
-      return said.why === "inverted"
-        ? [words.t("refused.inverted"), [words.t("refused.inverted_because")]]
-        : [words.t("refused.headline"), [words.t("refused.because")]];
+    if (said.why === "no_normal") return [words.t("applies.not_alone"), this.reason()];
+    if (said.state === "refused") return tellRefusal(said.why, words, "refused.headline");
     if (said.state === "unusable") return [words.t(`quality.${said.why}_title`), [words.t(`quality.${said.why}_do`)]];
     if (said.state === "flagged") return this.flagged();
-    if (said.state === "unclear") return [words.t("answer.unclear"), this.unclear()];
+    if (said.state === "unclear") return [words.t("answer.unclear"), [...this.reason(), ...this.unclear()]];
     if (said.state === "clear") return [words.t("answer.clear"), this.mostProbable("")];
     return [this.tell("answered", said.prediction), []];
+  }
+
+  /** Why a check-up that nobody asked for says less than it does by name. */
+  reason() {
+    const { said, card, words } = this, key = `applies.why_${said.why}`;
+    return words.has(key) ? [words.t(key, { title: wordsOf(card, words.code).title })] : [];
   }
 
   flagged() {

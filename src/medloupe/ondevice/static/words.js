@@ -62,3 +62,11 @@ export class Words {
 export function wordsOf(card, code) {
   return card.words[code] ?? card.words.en;
 }
+
+/** The title of a check-up of a release, answered here or not. */
+export function titleOf({ checkups, withheld }, name, code) {
+  const card = checkups.find((one) => one.name === name);
+  if (card) return wordsOf(card, code).title;
+  const { words } = withheld.find((one) => one.name === name);
+  return words[code] ?? words.en;
+}

@@ -1,8 +1,11 @@
-// Answers pictures beside the page, so that it stays quick. Messages: {id, card} opens, {id, card, bytes, photo} answers.
+// Answers pictures beside the page, so that it stays quick. Messages: {id, cards, guides} opens; with {bytes, request} the one
+// card answers, with `choose` those of the picture's kind; {id, bytes, find: mode} finds the corners of a photographed picture.
 
 import { answer } from "./answer.js";
-import { openCheckup } from "./checkup.js";
+import { openCheckup, openSight } from "./checkup.js";
+import { answerChosen } from "./chosen.js";
 import { Networks } from "./networks.js";
+import { findCorners } from "./photograph.js";
 import { sha256 } from "./keeper.js";
 
 const HOME = new URL("../../", import.meta.url), RUNTIME = new URL("./runtime/", import.meta.url);
@@ -17,34 +20,50 @@ async function blob(digest) {
   return bytes;
 }
 
-async function open(card) {
-  networks ??= new Networks(await import(new URL("ort.wasm.min.mjs", RUNTIME)), RUNTIME.href);
-  return openCheckup(card, blob, networks);
-}
-
-/** Run a check-up once, so that its networks are compiled before anybody waits. */
-async function warm({ card, forward, upper }) {
-  const { cut } = await forward(new Uint8Array(3 * card.size ** 2), true);
-  await (upper && upper(cut));
-}
-
 /** What a check-up is on this device: its name, its version and its numbers. */
 const keyOf = (card) => `${card.name} ${card.version} ${card.head.sha256} ${card.network.sha256} ${card.tail?.sha256}`;
+
+async function once(key, make) {
+  if (!opened.has(key)) opened.set(key, await make());
+  return opened.get(key);
+}
+
+async function open(card) {
+  networks ??= new Networks(await import(new URL("ort.wasm.min.mjs", RUNTIME)), RUNTIME.href);
+  return once(keyOf(card), () => openCheckup(card, blob, networks));
+}
+
+const openGuide = async ({ name, guide }) => ({ ...guide, name, novelty: guide.novelty && (await once(`guide ${name} ${guide.head.sha256}`, () => openSight(guide, blob))).novelty });
+
+/** Run the networks of check-ups once, so that they are compiled before anybody waits; of several only those that they share. */
+async function warm(checkups) {
+  const seen = new Set();
+  for (const { card, forward, upper } of checkups) {
+    if (seen.has(card.network.sha256)) continue;
+    seen.add(card.network.sha256);
+    const { cut } = await forward(new Uint8Array(3 * card.size ** 2), ["embedding", "map", ...(upper ? ["cut"] : [])]);
+    if (upper && checkups.length === 1) await upper(cut);
+  }
+}
+
+async function work({ cards, guides = [], choose, bytes, request, find }) {
+  finder ??= await (await fetch(new URL("./photographs.json", import.meta.url))).json();
+  if (find) return findCorners(new Uint8Array(bytes), find, finder);
+  const checkups = [];
+  for (const card of cards) checkups.push(await open(card));
+  if (!bytes) return warm(checkups);
+  if (!choose) return answer(new Uint8Array(bytes), checkups[0], finder, request);
+  return answerChosen(new Uint8Array(bytes), checkups, await Promise.all(guides.map(openGuide)), finder, request);
+}
+
 let queue = Promise.resolve();
 
-self.onmessage = ({ data: { id, card, bytes, photo } }) => {
+self.onmessage = ({ data }) => {
   queue = queue.then(async () => {
     try {
-      const key = keyOf(card);
-      if (!opened.has(key)) {
-        opened.clear();
-        opened.set(key, await open(card));
-      }
-      finder ??= await (await fetch(new URL("./photographs.json", import.meta.url))).json();
-      if (!bytes) await warm(opened.get(key));
-      self.postMessage({ id, answer: bytes ? await answer(new Uint8Array(bytes), opened.get(key), finder, photo) : null });
+      self.postMessage({ id: data.id, answer: (await work(data)) ?? null });
     } catch (e) {
-      self.postMessage({ id, unreadable: e.name === "Unreadable" ? e.code : null, error: String(e.message ?? e) });
+      self.postMessage({ id: data.id, unreadable: e.name === "Unreadable" ? e.code : null, error: String(e.message ?? e) });
     }
   });
 };

@@ -321,7 +321,7 @@ def _others(
         told = describe_state(other, checkup, lang, _kind(other, checkup))
         title = titles.get(name) or lang.label(name)
         scope = describe_scope(str(other.get("scope") or ""), lang, checkup)
-        text = " ".join((told.text if told.text.endswith((".", "!")) else f"{told.text}.", *told.lines[:1]))
+        text = (word_reason(other, titles, lang) if told.state == "refused" else "") or told.brief
         found.append(OtherAnswer(title=title, state=told.state, chip=told.chip, text=text, scope=scope))
     return tuple(found)
 

@@ -15,7 +15,9 @@ from pathlib import Path
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response
 
+from medloupe.ondevice.blobs import BlobSet
 from medloupe.ondevice.card import describe_for_device, withheld_because
+from medloupe.ondevice.kinds import describe_guide
 from medloupe.ondevice.release import POLICY, Release, Withheld, build_release, media_type
 from medloupe.serving.access.auth import require
 from medloupe.serving.context import service_of
@@ -60,18 +62,19 @@ def build_device_release(checkups: Sequence[CheckUp], *, server: bool) -> Releas
     others = [c for c in checkups if withheld_because(c)]
     return build_release(
         [describe_for_device(c, checkup_words(c)) for c in able],
-        [
-            Withheld(
-                name=c.name,
-                because=withheld_because(c),
-                words={code: told["title"] for code, told in checkup_words(c).items()},
-            )
-            for c in others
-        ],
+        [_withhold(c) for c in others],
         words=app_words(),
         styles=app_styles(),
         server=server,
     )
+
+
+def _withhold(checkup: CheckUp) -> Withheld:
+    titles = {code: told["title"] for code, told in checkup_words(checkup).items()}
+    blobs = BlobSet()
+    guide = describe_guide(checkup, blobs)
+    because = withheld_because(checkup)
+    return Withheld(name=checkup.name, because=because, words=titles, guide=guide, blobs=blobs.found)
 
 
 @router.get("/device")

@@ -43,6 +43,11 @@ class Headline:
     text: str
     lines: tuple[str, ...] = ()
 
+    @property
+    def brief(self) -> str:
+        """The headline as a sentence, with the first line after it."""
+        return " ".join((self.text if self.text.endswith((".", "!")) else f"{self.text}.", *self.lines[:1]))
+
 
 def state_of(said: Mapping[str, Any]) -> str:
     """Return the state of an answer; one from before there were states says nothing that was not decided."""

@@ -37,7 +37,19 @@ _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 _packages = ["medloupe.serving.web"]
 _READERS = (
-    *("camera", "errors", "jpeg", "jpeg_bits", "jpeg_colour", "jpeg_idct", "picture", "png", "quality", "resize"),
+    *(
+        "camera",
+        "corners",
+        "errors",
+        "jpeg",
+        "jpeg_bits",
+        "jpeg_colour",
+        "jpeg_idct",
+        "picture",
+        "png",
+        "quality",
+        "resize",
+    ),
     *("lines", "numbers", "perspective", "photograph", "prescreen", "quadrilaterals", "roundfield", "sides"),
 )
 """Modules of the app on the device by which pages read pictures, too, and find those in photographs."""

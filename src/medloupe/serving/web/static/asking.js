@@ -4,7 +4,7 @@ import { Corners } from "./corners.js";
 import { harvest, keep } from "./kept.js";
 import { holding, makeEntry, put, remove } from "./queue.js";
 import { liven } from "./reading.js";
-import { shrinking } from "./shrinking.js";
+import { finding, shrinking } from "./shrinking.js";
 import { addressOf } from "./waiting.js";
 
 const SLOW = 40;  // kB a second: below it the answer to a picture that was shrunk is shown where it comes, without fetching another page
@@ -20,6 +20,7 @@ export function asking(form) {
   const into = document.querySelector("[data-readings]");
   const inputs = form.querySelectorAll("input[type=file]");
   const { begin, shrink } = shrinking(form);
+  const findCorners = finding(form);
   let chosen = [];
   let busy = false;
   let [ids, failed] = [[], []];  // of all that was sent from here
@@ -45,7 +46,7 @@ export function asking(form) {
       const item = thumbnail(file);
       const photographed = form.dataset.photo && item.querySelector("img.thumb");
       begin?.(file);
-      chosen.push({ file, item, corners: photographed ? new Corners(form, item, file, say) : null });
+      chosen.push({ file, item, corners: photographed ? new Corners(item, file, (name, values) => say(`Photo${name}`, values), findCorners) : null });
     }
     for (const input of inputs) input.value = "";
     show(problem);

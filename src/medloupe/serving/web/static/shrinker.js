@@ -1,7 +1,7 @@
 // Shrinks a picture beside the page: read and resized as the server does it, then packed as a JPEG that was read again to see that it is the picture.
 // Finds a photographed picture, too, so that nothing has to be sent for that. Messages: {id, file, limits} or {id, file, find: mode}.
 import { decodeJpeg } from "./jpeg.js";
-import { findPhoto } from "./photograph.js";
+import { findCorners } from "./photograph.js";
 import { decode } from "./picture.js";
 import { resize, roundHalfEven } from "./resize.js";
 
@@ -9,8 +9,6 @@ const QUALITIES = [0.85, 0.75, 0.65, 0.55];
 const BUDGET = 26000;  // bytes: 1.3 seconds at 20 kB a second
 const WORTH = 0.8;  // of the file's bytes, above which nothing is gained
 const MOST_OFF = 8;  // levels that the packed picture may differ by on average: some browsers put noise into canvases
-
-const READ = 224;  // pixels for which the server reads a picture in which it looks for another
 
 const finder = fetch(new URL("./photographs.json", import.meta.url)).then((answer) => answer.json());
 finder.catch(() => null);  // told where it is needed
@@ -20,11 +18,7 @@ self.onmessage = async ({ data: { id, file, limits, find } }) => {
   self.postMessage({ id, made: await made.catch(() => null) });  // what is not read here is sent as it is
 };
 
-/** Where a photographed picture lies, as the server tells it: {found, corners, width, height}. */
-async function look(file, mode) {
-  const picture = await decode(new Uint8Array(await file.arrayBuffer()), READ), photo = findPhoto(picture, { mode }, await finder);
-  return { found: Boolean(photo?.corners), corners: photo?.corners ?? null, width: picture.width, height: picture.height };
-}
+const look = async (file, mode) => findCorners(new Uint8Array(await file.arrayBuffer()), mode, await finder);
 
 async function shrink(file, limits) {
   const bytes = new Uint8Array(await file.arrayBuffer());

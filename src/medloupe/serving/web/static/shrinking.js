@@ -1,5 +1,6 @@
 // Shrinking pictures before they are sent, to what a check-up needs; whoever does not want it says so, and this browser remembers.
 const OPT_OUT = "medloupe_send_whole";
+const SENT = 800;  // longer side, in pixels, of what is sent only to find the picture in a file that this browser cannot read: a few ten kilobytes
 const READ_HERE = /^image\/(jpeg|png)$/;
 
 let worker, last = 0;
@@ -28,8 +29,28 @@ export function shrinking(form) {
   };
 }
 
-/** Where in a file a photographed picture lies: {found, corners, width, height}; null where that cannot be told here. mode: "auto" or "always". */
-export const findHere = async (file, mode) => (READ_HERE.test(file.type) ? ask({ file, find: mode }) : null);
+/** Finds where in a file a photographed picture lies, as corners.js asks it: here where this browser can read the file, else by the server. */
+export const finding = (form) => async (file, mode, signal) =>
+  (READ_HERE.test(file.type) && (await ask({ file, find: mode }))) || (signal.aborted ? null : findThere(form, file, mode, signal));
+
+async function findThere(form, file, mode, signal) {
+  try {
+    const bitmap = await createImageBitmap(file);
+    const size = { width: bitmap.width, height: bitmap.height };
+    const scale = Math.min(1, SENT / Math.max(bitmap.width, bitmap.height));
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
+    canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+    bitmap.close();
+    const small = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
+    const body = new FormData();
+    body.append("csrf", form.elements.csrf.value);
+    body.append("photo", mode);
+    body.append("image", small, "photo.jpg");
+    const answer = await fetch(form.dataset.photo, { method: "POST", body, headers: { Accept: "application/json" }, signal }).catch(() => null);
+    return { ...(answer?.ok ? await answer.json() : { found: false, corners: null }), size };  // the server looks once more when it is asked
+  } catch { return null; }
+}
 
 function ready() {
   try {

@@ -1,34 +1,65 @@
-// A photograph of a screen, film or print: its picture is found, and its four corners can be moved before it is sent.
-import { findHere } from "./shrinking.js";
+// A photograph of a screen, film or print: its picture is found, and its four corners can be moved before it is answered.
 
-const SENT = 800;  // longer side, in pixels, of what is sent only to find the picture in a file that this browser cannot read: a few ten kilobytes
 const NAMES = ["UpperLeft", "UpperRight", "LowerRight", "LowerLeft"];
 const INSET = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]];
 const STEP = 0.004;  // of the picture, that an arrow key moves a corner; ten times that with Shift
 
-/** What a chosen picture is, and where in it the picture lies. item: its entry in the list; say: words by name. */
+/** What a chosen picture is, and where in it the picture lies. */
 export class Corners {
-  #form; #item; #file; #say; #places; #handles = []; #editor = null; #size = null; #line; #search = null;
+  #item; #file; #tell; #find; #changed; #places; #handles = []; #editor = null; #size = null; #line; #search = null;
   photo = "auto";
   unplaced = false;
 
-  constructor(form, item, file, say) {
-    [this.#form, this.#item, this.#file, this.#say] = [form, item, file, say];
+  /**
+   * item: its entry in a list of the class "chosen", which shows it as img.thumb. tell(name, values): words by name, such as "UpperLeft".
+   * find(file, mode, signal): promises {found, corners, width, height, and size of the file where these are of a smaller one}, or null.
+   * begin: "auto" looks for a photograph, "always" lets the corners be marked in any case, "never" waits to be told.
+   * changed(): called when a person has said what it is.
+   */
+  constructor(item, file, tell, find, { begin = "auto", changed = () => {} } = {}) {
+    [this.#item, this.#file, this.#tell, this.#find, this.#changed, this.photo] = [item, file, tell, find, changed, begin];
     this.toggle = document.createElement("button");
     this.toggle.type = "button";
     this.toggle.className = "isphoto";
-    this.#name("PhotoIs");
-    this.toggle.addEventListener("click", () => (this.#editor ? this.#close("never") : (this.ready = this.#ask("always"))));
+    this.#name("Is");
+    this.toggle.addEventListener("click", () => {
+      if (this.#editor) this.#close("never");
+      else this.mark();
+      this.#changed();
+    });
     item.append(this.toggle);
-    this.ready = this.#ask("auto");
+    this.ready = begin === "never" ? Promise.resolve() : this.#ask(begin);
+  }
+
+  /** Let the corners be marked, those that are found first. */
+  mark() {
+    this.ready = this.#ask("always");
+    return this.ready;
+  }
+
+  /** Whether corners are shown, to be moved. */
+  get shown() {
+    return Boolean(this.#editor);
+  }
+
+  /** The corners that are shown, in pixels of the file, or of `sent`: [width, height]; null where none are. */
+  marked(sent = null) {
+    if (!this.#editor) return null;
+    const [width, height] = sent ?? [this.#size.width, this.#size.height];
+    return this.#places.map(([x, y]) => [x * width, y * height]);
+  }
+
+  /** Say everything anew, in another language. */
+  reword() {
+    if (this.#editor) this.#open(this.#places, !this.unplaced);
+    else this.#name("Is");
   }
 
   /** Fields of the form: what to do with the picture. sent: [width, height] of what is sent, where it was shrunk. */
   fields(sent = null) {
-    if (!this.#editor) return this.photo === "auto" ? {} : { photo: this.photo };
-    const [width, height] = sent ?? [this.#size.width, this.#size.height];
-    const corners = this.#places.map(([x, y]) => `${(x * width).toFixed(1)},${(y * height).toFixed(1)}`);
-    return { photo: "always", corners: corners.join(",") };
+    const corners = this.marked(sent);
+    if (!corners) return this.photo === "auto" ? {} : { photo: this.photo };
+    return { photo: "always", corners: corners.map((place) => place.map((v) => v.toFixed(1)).join(",")).join(",") };
   }
 
   /** Wait for a search that was asked for; one that was not is given up, since the server looks by itself. */
@@ -44,43 +75,25 @@ export class Corners {
 
   /** What is written on the button is drawn by the style, so that the entry's text is the name of its file. */
   #name(word) {
-    this.toggle.dataset.name = this.#say(word);
+    this.toggle.dataset.name = this.#tell(word);
     this.toggle.setAttribute("aria-label", this.toggle.dataset.name);
   }
 
   async #ask(photo) {
-    const found = await this.#find(photo);
+    const found = await this.#look(photo);
     if (!this.#item.isConnected && photo === "auto" && !found?.found) return;
     if (found?.found) this.#open(found.corners.map(([x, y]) => [x / found.width, y / found.height]), true);
-    else if (photo === "always") this.#open(INSET.map((place) => [...place]), false);
+    else if (photo === "always" && this.#size) this.#open(INSET.map((place) => [...place]), false);
   }
 
-  async #find(photo) {
+  async #look(photo) {
     const search = new AbortController();
     this.#search = photo === "auto" ? search : null;
     const given = new Promise((done) => search.signal.addEventListener("abort", () => done(null), { once: true }));
-    const here = await Promise.race([findHere(this.#file, photo), given]);
+    const found = await Promise.race([this.#find(this.#file, photo, search.signal), given]);
     if (search.signal.aborted) return null;
-    if (here) {
-      this.#size = here;
-      return here;
-    }
-    try {
-      const bitmap = await createImageBitmap(this.#file);
-      this.#size = { width: bitmap.width, height: bitmap.height };
-      const scale = Math.min(1, SENT / Math.max(bitmap.width, bitmap.height));
-      const canvas = document.createElement("canvas");
-      [canvas.width, canvas.height] = [bitmap.width, bitmap.height].map((side) => Math.max(1, Math.round(side * scale)));
-      canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-      bitmap.close();
-      const small = await new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.92));
-      const body = new FormData();
-      body.append("csrf", this.#form.elements.csrf.value);
-      body.append("photo", photo);
-      body.append("image", small, "photo.jpg");
-      const answer = await fetch(this.#form.dataset.photo, { method: "POST", body, headers: { Accept: "application/json" }, signal: search.signal });
-      return answer.ok ? await answer.json() : null;
-    } catch { return null; }  // the server looks once more when it is asked
+    if (found) this.#size = found.size ?? found;
+    return found;
   }
 
   #open(places, found) {
@@ -91,11 +104,11 @@ export class Corners {
     editor.className = "editor";
     const line = document.createElement("p");
     line.className = "note";
-    line.textContent = this.#say(found ? "PhotoFound" : "PhotoPlace");
+    line.textContent = this.#tell(found ? "Found" : "Place");
     const frame = document.createElement("div");
     frame.className = "corners";
     frame.setAttribute("role", "group");
-    frame.setAttribute("aria-label", this.#say("PhotoCorners", { name: this.#file.name }));
+    frame.setAttribute("aria-label", this.#tell("Corners", { name: this.#file.name }));
     const picture = document.createElement("img");
     picture.src = this.#item.querySelector("img.thumb").src;
     picture.alt = "";
@@ -108,7 +121,7 @@ export class Corners {
     this.#item.insertBefore(editor, this.toggle);
     this.#item.classList.add("photo");
     [this.#editor, this.#line] = [editor, line];
-    this.#name("PhotoNot");
+    this.#name("Not");
     this.#draw();
   }
 
@@ -119,7 +132,7 @@ export class Corners {
     this.unplaced = false;
     this.photo = photo;
     this.#item.classList.remove("photo");
-    this.#name("PhotoIs");
+    this.#name("Is");
   }
 
   #shape() {
@@ -138,7 +151,7 @@ export class Corners {
     handle.type = "button";
     handle.className = "corner";
     handle.setAttribute("role", "slider");
-    handle.setAttribute("aria-label", this.#say(`Photo${name}`));
+    handle.setAttribute("aria-label", this.#tell(name));
     handle.setAttribute("aria-valuemin", "0");
     handle.setAttribute("aria-valuemax", "100");
     handle.addEventListener("pointerdown", (event) => {
@@ -167,7 +180,7 @@ export class Corners {
     const before = this.#places[k];
     this.#places[k] = [Math.min(1, Math.max(0, x)), Math.min(1, Math.max(0, y))];
     if (!goesAround(this.#places)) this.#places[k] = before;
-    if (this.unplaced) this.#line.textContent = this.#say("PhotoFound");
+    if (this.unplaced) this.#line.textContent = this.#tell("Found");
     this.unplaced = false;
     this.#draw();
   }
@@ -182,7 +195,7 @@ export class Corners {
       handle.style.left = `${x}%`;
       handle.style.top = `${y}%`;
       handle.setAttribute("aria-valuenow", x.toFixed(0));
-      handle.setAttribute("aria-valuetext", this.#say("PhotoAt", { x: x.toFixed(0), y: y.toFixed(0) }));
+      handle.setAttribute("aria-valuetext", this.#tell("At", { x: x.toFixed(0), y: y.toFixed(0) }));
     }
   }
 }
