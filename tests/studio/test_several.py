@@ -14,6 +14,7 @@ import pytest
 
 from findings import FINDINGS, picture
 from live import Live, running
+from medloupe.errors import DataError
 from medloupe.store.database import open_engine
 from medloupe.store.dataset_nouns import DatasetClass, NewItem
 from medloupe.store.datasets import Datasets
@@ -157,6 +158,21 @@ def test_what_tools_export_for_several_findings_is_read(tmp_path: Path) -> None:
     ]
 
 
+def test_no_finding_and_a_finding_at_once_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(picture(1, ()))
+    (tmp_path / "b.png").write_bytes(picture(2, ()))
+    image = '<image id="{0}" name="{1}" width="9" height="9">{2}</image>'
+    tags = "".join(f'<tag label="{name}" source="manual"></tag>' for name in ("edema", "No finding"))
+    one = image.format(0, "a.png", '<tag label="No finding" source="manual"></tag>')
+    (tmp_path / "x.xml").write_text(f"<annotations>{one}{image.format(1, 'b.png', tags)}</annotations>")
+    with pytest.raises(DataError, match="at once"):
+        read_classes_of_export(tmp_path, several=True)
+    edema = image.format(1, "b.png", '<tag label="edema" source="manual"></tag>')
+    (tmp_path / "x.xml").write_text(f"<annotations>{one}{edema}</annotations>")
+    read = read_classes_of_export(tmp_path, several=True)
+    assert read is not None and [p.labels for p in read[1]] == [{"edema": 0}, {"edema": 1}]
+
+
 def test_by_the_api(client: httpx.Client) -> None:
     id = new(client, "Films", {"dots": "sought"}, task="multilabel")
     where = f"/api/v1/datasets/{id}"
@@ -231,6 +247,6 @@ def test_pages_without_scripts(client: httpx.Client) -> None:
     assert labels == {(("dots", 1), ("stripes", 1)), (("dots", 0), ("stripes", 0))}
     assert client.get(f"/studio/{id}/labels").headers["location"].endswith(f"/studio/{id}"), "all is told"
     shown = client.get(f"/studio/{id}", headers={"Accept-Language": "fr"}).text
-    assert "Plusieurs" not in shown and "aucun" in shown.lower()
+    assert "rien de cela" in shown and "none of these" not in shown
     one = new(client, "Classes", {"a": "normal"})
     assert client.get(f"/studio/{one}/labels").status_code == 409

@@ -160,9 +160,8 @@ def _describe_finding(
     telling = np.zeros(len(across.labels), bool)
     for k, column in enumerate(across.targets[base].T):
         support = np.where(column == 1, p[base, k], 1 - p[base, k])
-        stated = np.where(np.isnan(column), np.nan, column)
         with np.errstate(invalid="ignore", divide="ignore"):
-            auc = Ranking(support, stated).auc(np.ones((1, len(column)), np.float32))[0]
+            auc = Ranking(support, column).auc(np.ones((1, len(column)), np.float32))[0]
         telling[k] = bool(auc >= TELLING)
     own = np.where(telling & ~np.isnan(across.targets), p, 1.0)
     worst = own.argmin(1)

@@ -81,6 +81,8 @@ class CandidateFigures:
         Counts of the corrections that production has not learned: by label, reader, basis, version that had answered.
     contradicted
         `contradicted.RankedCorrections`, as JSON.
+    several
+        Whether a picture may have several findings; then answers and corrections are counted by finding.
     """
 
     version: int
@@ -94,11 +96,7 @@ class CandidateFigures:
     fresh: Prequential | None
     added: Mapping[str, Any]
     contradicted: Mapping[str, Any]
-
-    @property
-    def several(self) -> bool:
-        """Whether a picture may have several findings."""
-        return self.paired is not None and self.paired.task == "multilabel"
+    several: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Give all figures, in types that JSON has."""
@@ -114,6 +112,7 @@ class CandidateFigures:
             "prequential_new": None if self.fresh is None else self.fresh.as_json(),
             "added": dict(self.added),
             "contradicted": dict(self.contradicted),
+            "several": self.several,
         }
 
     def for_log(self) -> dict[str, Any]:
@@ -168,6 +167,7 @@ def compare_candidate(store: Store, candidate: Candidate) -> CandidateFigures:
         **_measure_corrections(store, name, candidate.version, told),
         added=count_told([c for c in told["corrections"] if c["fresh"]], told.get("sought", ())),
         contradicted={"cases": [], "readers": [], "usual": None, **told["contradicted"]},
+        several=new is not None and new.task == "multilabel",
     )
 
 

@@ -51,7 +51,7 @@ class DatasetChanges(DatasetItems):
         action
             One of ACTIONS that changes pictures.
         values
-            New values of FIELDS, by the id of the picture.
+            New values of FIELDS, by the id of the picture; of findings that `labels` leaves out stays what was told.
         by
             Who does so.
         why
@@ -73,7 +73,7 @@ class DatasetChanges(DatasetItems):
             rows = _find_items(session, data, list(values))
             changed: dict[str, Any] = {}
             for row in rows:
-                told = {name: _check(data, name, value) for name, value in values[row.id].items()}
+                told = {name: _check(data, row, name, value) for name, value in values[row.id].items()}
                 before = {name: getattr(row, name) for name in told}
                 if told != before:
                     changed[row.id] = {"before": before, "after": told}
@@ -133,12 +133,8 @@ class DatasetChanges(DatasetItems):
             raise StoreError(
                 f"There is no class {unknown[0][:60]!r}; there are {', '.join(data.labels)}.", "Add the class first."
             )
-        values: dict[str, Any] = {}
-        for item in items:
-            before = dict(self.item(id, item).labels or {})
-            said = None if found is None else before | {name: int(name in found) for name in asked}
-            values[item] = {"labels": said}
-        return self.change(id, "relabel", values, by=by, why=_why(why))
+        said = None if found is None else {name: int(name in found) for name in asked}
+        return self.change(id, "relabel", {item: {"labels": said} for item in items}, by=by, why=_why(why))
 
     def join(self, id: str, groups: Sequence[Sequence[str]], *, by: str = "local", why: str = "") -> DatasetChange:
         """Say of each group of pictures that they are of one patient, so that nothing ever parts them.
@@ -307,7 +303,7 @@ def _find_items(session: Any, data: DatasetRow, ids: Sequence[str]) -> list[Data
     return found
 
 
-def _check(data: DatasetRow, name: str, value: Any) -> Any:
+def _check(data: DatasetRow, row: DatasetItemRow, name: str, value: Any) -> Any:
     """Check a new value of a field. Raises StoreError."""
     if name not in FIELDS:
         raise StoreError(f"{name!r} of a picture cannot be changed.", f"There are {', '.join(FIELDS)}.")
@@ -319,7 +315,7 @@ def _check(data: DatasetRow, name: str, value: Any) -> Any:
             "Tell `labels`." if name == "label" else "Tell `label`.",
         )
     if name == "labels":
-        return None if value is None else check_labels(value, labels)
+        return None if value is None else {**(row.labels or {}), **check_labels(value, labels)}
     if name == "label":
         if value is not None and value not in labels:
             raise StoreError(f"There is no class {value!r}; there are {', '.join(labels)}.", "Add the class first.")

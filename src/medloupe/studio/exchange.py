@@ -71,7 +71,8 @@ def read_classes_of_export(
     Raises
     ------
     DataError
-        A picture has two classes, or the export names pictures that are not there.
+        A picture has two classes, or none of the findings and one of them, or the export names pictures that are not
+        there.
     """
     for export in _find_exports(folder):
         if any(p.chosen is not None if several else p.chosen for p in export.pictures):
@@ -94,6 +95,12 @@ class _FindingSettler:
     def __call__(self, picture: AnnotatedPicture) -> dict[str, Any]:
         if picture.chosen is None:
             return {"labels": None}
+        none = [name for name in picture.chosen if _says_none(name)]
+        if none and len(none) < len(picture.chosen):
+            raise DataError(
+                f"{picture.name[-80:]} has {', '.join(picture.chosen[:5])} at once.",
+                "Only one of the two can be right.",
+            )
         told = picture.more.get("unknown")
         unknown = told.split(",") if isinstance(told, str) else told if isinstance(told, list) else []
         asked = [name for name in self.names if name in picture.chosen or name not in unknown]
