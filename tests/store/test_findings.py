@@ -76,7 +76,7 @@ def test_none_of_them_is_told_apart_from_not_told(database: str, tmp_path: Path)
     items = sets.add(id, new)
     assert [item.labels for item in items] == told
     assert [item.found for item in items] == [("edema", "effusion"), (), (), ()]
-    assert sets.count(id) == {"edema": 1, "effusion": 1, "": 1}
+    assert sets.count(id) == {"edema": 1, "effusion": 1, "": 1} and sets.count_items(id) == 4
     first = sets.freeze(id)
     sets.tell_findings(id, [items[2].id], [])
     second = sets.freeze(id)

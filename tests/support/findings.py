@@ -53,7 +53,7 @@ class FindingsLoop(Loop):
     def dataset(self) -> str:
         return self.sets.get(NAME).id
 
-    def correct_one(
+    def settle_one(
         self, number: int, found: Collection[str], reader: str = "rea", *, turned: bool = False, version: int = 1
     ) -> ReviewCase:
         """A new picture, answered "nothing flagged", and settled by a reader; turned: who says the opposite."""
@@ -90,7 +90,7 @@ class FindingsLoop(Loop):
         self, first: int, count: int, reader: str = "rea", *, turned: bool = False, version: int = 1
     ) -> list[ReviewCase]:
         return [
-            self.correct_one(first + n, pick(first + n), reader, turned=turned, version=version) for n in range(count)
+            self.settle_one(first + n, pick(first + n), reader, turned=turned, version=version) for n in range(count)
         ]
 
 

@@ -261,7 +261,7 @@ def _find_finding_flips(both: MatchedEvidence, items: Sequence[str]) -> list[Fli
             after=words[int(after[i, k])],
             finding=both.one.labels[k],
         )
-        for i, k in np.argwhere((before != after) & ~np.isnan(truth))
+        for i, k in np.argwhere((before != after) & ~np.isnan(truth)).tolist()
     ]
     return sorted(found, key=lambda f: (not f.worse, not f.better, f.finding, f.truth, f.item))
 
@@ -277,6 +277,6 @@ def _find_flips(both: MatchedEvidence, items: Sequence[str]) -> list[Flip]:
             before=labels[before[i]],
             after=labels[after[i]],
         )
-        for i in np.flatnonzero(before != after)
+        for i in np.flatnonzero(before != after).tolist()
     ]
     return sorted(found, key=lambda f: (not f.worse, not f.better, f.truth, f.item))

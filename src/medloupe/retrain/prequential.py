@@ -115,7 +115,7 @@ def _count_wrong_classes(
     """Tell of each record how wrong both were, float32 (2, n), 0 or 1 of production; and that all count."""
     truth, n = candidate.targets.argmax(1), len(answers)
     said = [a["said"] != candidate.labels[k] for a, k in zip(answers, truth, strict=True)]
-    return np.stack([np.float32(said), 1 - candidate.announced[np.arange(n), truth]]), np.ones(n, bool)
+    return np.stack([np.array(said, np.float32), 1 - candidate.announced[np.arange(n), truth]]), np.ones(n, bool)
 
 
 def _count_wrong_findings(

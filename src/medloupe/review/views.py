@@ -183,9 +183,9 @@ def _about(case: ReviewCase, lang: Language) -> str:
 
 def _list_announced(case: ReviewCase) -> list[str]:
     """List what the check-up said: what it flagged; of classes else the most probable one."""
-    flagged = list(case.answer.get("flagged") or ())
+    flagged = [str(name) for name in case.answer.get("flagged") or ()]
     best = case.answer.get("prediction")
-    return flagged or ([best] if best and case.task != "multilabel" else [])
+    return flagged or [str(name) for name in (best,) if name and case.task != "multilabel"]
 
 
 def _said(case: ReviewCase, lang: Language) -> str:

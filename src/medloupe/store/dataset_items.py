@@ -251,6 +251,12 @@ class DatasetItems:
                 found = Counter({label or "": n for label, n in session.execute(wanted)})
             return {name: found[name] for name in (*(c["name"] for c in data.classes), "")}
 
+    def count_items(self, id: str) -> int:
+        """Count the pictures that are not left out. Raises UnknownError."""
+        with transaction(self.engine) as session:
+            own = (DatasetItemRow.dataset_id == find_dataset(session, id).id, DatasetItemRow.left_out.is_(False))
+            return session.scalar(select(func.count()).select_from(DatasetItemRow).where(*own)) or 0
+
     def path(self, item: DatasetItem) -> Path:
         """Locate the file of a picture."""
         return self.blobs.path(item.digest)

@@ -54,7 +54,7 @@ async def studio(request: Request) -> Response:
         return [
             {
                 "data": data,
-                "pictures": sum(home.sets.count(data.id).values()),
+                "pictures": home.sets.count_items(data.id),
                 "at": language_of(request).date(data.created),
                 "answers": data.name in production,
             }
