@@ -270,7 +270,9 @@ def test_for_trainers(tmp_path: Path) -> None:
         listed = {(m, p) for m, p in asked}
         described = client.get("/openapi.json", headers=tokens["ada"]).json()["paths"]
         routes = {(m.upper(), p) for p, ways in described.items() if "/datasets" in p for m in ways}
-        assert len(routes) == len([1 for m, p in listed if p.startswith("/api/v1/datasets")]), "every route is asked for"
+        assert len(routes) == len([1 for m, p in listed if p.startswith("/api/v1/datasets")]), (
+            "every route is asked for"
+        )
         assert client.get(f"/api/v1/datasets/{id}", headers=tokens["ada"]).json()["created_by"] == "tom"
         assert client.get("/studio", headers=tokens["tom"]).status_code == 200
         promoted = client.post("/api/v1/models/x/promote", json={"version": 1}, headers=tokens["tom"])

@@ -133,9 +133,9 @@ def _audit(seen: Overview, lang: Language, findings: Sequence[Mapping[str, Any]]
     done, total = seen.looked
     words = ""
     if seen.auditing and total:
-        words = lang.t("studio.looking_far", done=done, total=total)
+        words = lang.t("studio.looking_far_ecg" if seen.data.ecgs else "studio.looking_far", done=done, total=total)
     elif seen.auditing:
-        words = lang.t("studio.looking")
+        words = lang.t("studio.looking_ecg" if seen.data.ecgs else "studio.looking")
     elif not findings and seen.items:
         words = lang.t("studio.nothing_found")
     return {"busy": seen.auditing, "words": words, "error": seen.audit.get("error", "") if not seen.auditing else ""}

@@ -2,40 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import tiny
 from medloupe.errors import ModelFileError, UnknownError
-from medloupe.model.bundle import Model
 from medloupe.serving.engine import catalog as module
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.store.models import Store
-
-
-def write_files(folder: Path, model: Model) -> None:
-    (folder / "model.onnx").write_bytes(b"onnx")
-
-
-@pytest.fixture
-def store(home: Path) -> Store:
-    return Store(home)
-
-
-@pytest.fixture
-def add(store: Store, tmp_path: Path) -> Any:
-    """Adds a version of a name; card: what else stands in its card."""
-    made = tiny.model(tmp_path)
-
-    def add_one(name: str, **card: Any) -> Model:
-        entry = {**made.card, "name": name, "backbone": made.backbone.as_json(), **card}
-        return store.add(replace(made, card=entry), write_files=write_files)
-
-    return add_one
 
 
 def test_what_is_promoted_is_taken_up(store: Store, add: Any) -> None:

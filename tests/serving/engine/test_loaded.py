@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-import tiny
 from medloupe.errors import BusyError, ModelFileError, StorageError, UnknownError
 from medloupe.model.bundle import Model
 from medloupe.serving.engine.catalog import Catalog
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.engine.loaded import LoadedVersions, passes
 from medloupe.store.models import Store
-
-
-def write_files(folder: Path, model: Model) -> None:
-    (folder / "model.onnx").write_bytes(b"onnx")
-
-
-@pytest.fixture
-def store(home: Path) -> Store:
-    return Store(home)
-
-
-@pytest.fixture
-def add(store: Store, tmp_path: Path) -> Any:
-    made = tiny.model(tmp_path)
-
-    def add_one(name: str, **card: Any) -> Model:
-        entry = {**made.card, "name": name, "backbone": made.backbone.as_json(), **card}
-        return store.add(replace(made, card=entry), write_files=write_files)
-
-    return add_one
 
 
 class Opened:

@@ -9,10 +9,13 @@ import pytest
 
 from medloupe.data.cropped import Cropping
 from medloupe.data.labels import recognise_roles
+from medloupe.embed.registry import backbone
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.web.cardtext import JOIN, card_text, describe_limits, describe_scope
 from medloupe.serving.web.language import language
 from medloupe.starter import shipped
+from medloupe.starter.kind_bank import load_kind_bank
+from medloupe.training.pipeline.apart import Apart
 from medloupe.training.pipeline.cautions import word_scope
 from medloupe.training.pipeline.crops import word_crops
 from places import ROOT
@@ -73,3 +76,24 @@ def test_what_cards_of_crops_say_is_translated() -> None:
             assert not card_text(text, FR).foreign, text
         scope = word_scope(recognise_roles(("RBC", "WBC")), Cropping(each=each, labels=("RBC",), margin=0, pictures=1))
         assert [t.foreign for t in describe_scope(JOIN.join(scope), FR)] == [False] * len(scope)
+
+
+@pytest.mark.parametrize("own", [(), ("fundus",), ("blood cell", "blood smear")])
+@pytest.mark.parametrize("told", [True, False])
+def test_what_a_new_check_up_refuses_is_told_with_its_kind(own: tuple[str, ...], told: bool) -> None:
+    apart = Apart(novelty=None, own=own, others=("chest X-ray", "brain MRI", "my own kind"), told=told)
+    refused = EN.t("limit.any_7", things="Images", share="0.0%")
+    said = card_text(f"{refused} {apart.words}", FR)
+    assert not said.foreign
+    assert "radiographie du thorax, IRM cérébrale, my own kind" in said.text
+    assert ("cellule sanguine, frottis sanguin" in said.text) == (len(own) == 2)
+    assert card_text(f"{refused} And so on.", FR).foreign
+
+
+def test_every_known_kind_has_its_name() -> None:
+    network = backbone()
+    bank = load_kind_bank(network.sha256, network.card.levels)
+    assert bank is not None
+    for kind in bank.kinds:
+        said = card_text(f"Its own kind is {kind} (as was told); it is set apart from {kind}.", FR)
+        assert kind == "fundus" or kind not in said.text, kind

@@ -22,6 +22,8 @@ JOIN = " · "
 RESTRICTED = ("non-commercial", "research")
 """Terms of a card that forbid something; each has its words."""
 _SECTIONS = ("scope.", "limit.")
+_OF_KIND = " Its own kind is "
+"""Where a sentence of what is refused goes on with the one of kinds (training/pipeline/apart.py)."""
 _OWN = CODES[0]
 
 
@@ -48,12 +50,21 @@ def card_text(text: str, lang: Language, checkup: CheckUp | None = None) -> Card
     plain = text.replace("`", "")
     if lang.code == _OWN:
         return CardText(text=plain)
+    refused, found, kind = text.strip().partition(_OF_KIND)
+    parts = (refused, f"{found.lstrip()}{kind}") if found and refused else (text.strip(),)
+    told = [_translate(part, lang, checkup) for part in parts]
+    said = [part for part in told if part is not None]
+    return CardText(text=" ".join(said)) if len(said) == len(parts) else CardText(text=plain, foreign=True)
+
+
+def _translate(text: str, lang: Language, checkup: CheckUp | None) -> str | None:
+    """Say one known sentence in another language; None for one that is not known."""
     for key, literals, places in _templates():
-        found = _fill(text.strip(), literals)
+        found = _fill(text, literals)
         if found is not None:
             values = {name: _value(name, value, lang, checkup) for name, value in zip(places, found, strict=True)}
-            return CardText(text=lang.t(key, **values).replace("`", ""))
-    return CardText(text=plain, foreign=True)
+            return lang.t(key, **values).replace("`", "")
+    return None
 
 
 def describe_limits(checkup: CheckUp, lang: Language) -> tuple[CardText, ...]:
@@ -112,6 +123,8 @@ def _value(name: str, value: str, lang: Language, checkup: CheckUp | None) -> st
     of = checkup.name if checkup is not None and checkup.version is None else ""
     if name == "labels":
         return ", ".join(lang.label(one, of) for one in value.split(", "))
+    if name in ("own", "others"):
+        return ", ".join(_kind(one, lang) for one in value.split(", " if name == "others" else " and "))
     if name == "counts":
         pairs = (one.rpartition(" ") for one in value.split(", "))
         return ", ".join(f"{lang.label(label, of)} {_number(n, lang)}" for label, _, n in pairs)
@@ -119,6 +132,12 @@ def _value(name: str, value: str, lang: Language, checkup: CheckUp | None) -> st
         known = {h.title: f"stress.{h.name}" for h in checkup.hardships} if checkup is not None else {}
         return "; ".join(_change(one, known, lang) for one in value.split("; "))
     return _number(value, lang)
+
+
+def _kind(title: str, lang: Language) -> str:
+    """Name a kind of pictures; a title that somebody gave stays as it is."""
+    key = f"kindname.{re.sub('[^a-z0-9]+', '_', title.casefold())}"
+    return lang.t(key) if lang.has(key) else title
 
 
 def _change(text: str, known: Mapping[str, str], lang: Language) -> str:
