@@ -74,3 +74,36 @@ def test_repeats_and_intervals_over_patients() -> None:
     assert found.wrong.b == 0 and found.wrong.a == pytest.approx(0.5, abs=0.2)
     assert found.wrong.low is not None and found.wrong.high is not None
     assert found.wrong.low < found.wrong.difference < found.wrong.high < 0
+
+
+def test_of_several_findings_those_looked_for_count_by_finding() -> None:
+    truth = np.array([[1, 1, 1], [1, 0, 0], [0, 0, np.nan], [0, 1, 1]], np.float32)
+    p = np.array([[0.9, 0.8, 0.1], [0.9, 0.7, 0.2], [0.2, 0.1, 0.3], [0.1, 0.9, 0.4]], np.float32)
+    candidate = Evidence(
+        labels=("edema", "effusion", "mass"),
+        task="multilabel",
+        digests=Evidence.digest([bytes.fromhex(digest(n)) for n in range(4)]),
+        groups=np.arange(4),
+        targets=truth,
+        probabilities=p[None],
+        announced=(p > 0.5).astype(np.float32),
+    )
+    corrections = [
+        {
+            "digest": digest(n),
+            "said": "edema",
+            "flagged": ["edema"],
+            "version": 1,
+            "brought": True,
+            "probabilities": {"edema": 0.6, "effusion": 0.1 + n / 10, "mass": 0.1},
+        }
+        for n in range(4)
+    ]
+    found = measure_prequential(corrections, candidate, {}, sought=("edema", "effusion"))
+    assert found.corrections == 4
+    assert found.wrong is not None
+    assert found.wrong.a == pytest.approx((1 / 2 + 0 + 1 / 2 + 1) / 4), "missed, right, a false alarm, both wrong"
+    assert found.wrong.b == pytest.approx((0 + 1 / 2 + 0 + 0) / 4)
+    assert found.auc is not None and 0.5 < found.auc.b <= 1
+    nothing = measure_prequential(corrections, candidate, {}, sought=())
+    assert nothing.wrong is None and nothing.auc is not None, "where nothing is looked for nothing is said wrongly"

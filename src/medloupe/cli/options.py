@@ -114,8 +114,9 @@ Folders = Annotated[
 Task = Annotated[
     str | None,
     typer.Option(
-        metavar="detection|classification",
-        help="Find places (boxes), or tell whole images apart, where the data can teach both.",
+        metavar="detection|classification|multilabel",
+        help="Find places (boxes), or tell whole images apart, where the data can teach both; multilabel: columns of 1"
+        " and 0 are findings of which an image may have any number.",
     ),
 ]
 Unboxed = Annotated[

@@ -129,10 +129,13 @@ def _report(candidate: Candidate, figures: CandidateFigures, *, json: bool) -> N
     rows: list[tuple[str, PairedDifference | None]] = []
     if figures.paired is not None:
         rows += [("frozen test: AUC", figures.paired.auc)]
+        if figures.several:
+            rows += [(f"frozen test: AUC of {row.label}", row.auc) for row in figures.paired.per_label]
         rows += [("frozen test: balanced accuracy", figures.paired.balanced_accuracy)]
+    wrongly = "findings said wrongly" if figures.several else "answered wrongly"
     for what, told in (("corrections", figures.prequential), ("new corrections", figures.fresh)):
         if told is not None:
-            rows.append((f"{told.corrections:,} {what}: answered wrongly", told.wrong))
+            rows.append((f"{told.corrections:,} {what}: {wrongly}", told.wrong))
     for title, pair in rows:
         if pair is not None:
             difference = console.format_difference(pair.difference, pair.low, pair.high)

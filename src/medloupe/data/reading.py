@@ -22,7 +22,7 @@ from medloupe.data.records import Dataset
 from medloupe.errors import DataError, UnknownLayoutError
 from medloupe.imaging.crops import MARGIN
 
-TASKS = ("detection", "classification")
+TASKS = ("detection", "classification", "multilabel")
 UNBOXED = ("negative", "unknown", "leave-out")
 _WITHOUT_BOX = "no box, left out as told"
 _ANNOTATIONS = frozenset({".json", ".xml", ".txt", ".yaml", ".yml"})
@@ -66,10 +66,11 @@ def read(
     folders : str, optional
         What the folders above the images are, from the top, where that is not found out: "split/class",
         "class/patient", "site/class".
-    task : "detection" or "classification", optional
+    task : "detection", "classification" or "multilabel", optional
         Whether places are to be found or whole images told apart, where the data can teach both: boxes and classes.
         Without it classes go first, and boxes where there are fewer than two. "classification" of a set that has boxes
-        alone asks whether an image has one.
+        alone asks whether an image has one. "multilabel" of a table: its columns are findings of which an image may
+        have any number, also where each has exactly one.
     unboxed : "negative", "unknown" or "leave-out", optional
         What images without boxes are, where boxes are read. "negative": nothing is on them, but for what their class
         says. "unknown": they take no part, even where the annotation lists them without a box; a class such as normal
@@ -96,7 +97,7 @@ def read(
 
     place = require_path(Path(path).expanduser())
     if task not in (None, *TASKS):
-        raise DataError(f"--task {task!r} is none of {' and '.join(TASKS)}.", "Leave it out, or name one of them.")
+        raise DataError(f"--task {task!r} is none of {', '.join(TASKS)}.", "Leave it out, or name one of them.")
     if unboxed not in (None, *UNBOXED):
         raise DataError(f"--unboxed {unboxed!r} is none of {', '.join(UNBOXED)}.", "Leave it out, or name one of them.")
     if crop_to and crop is None:
@@ -121,6 +122,11 @@ def read(
     if reader is None:
         raise _unknown_layout(place)
     data = replace(reader.read(place, options), asked=asked)
+    if task == "multilabel" and data.task != "multilabel":
+        raise DataError(
+            f"{data.root} does not say which of several findings each image has, as --task multilabel asks.",
+            "Give a table with a column of 1 and 0 for each, and name them: --labels A,B.",
+        )
     if unboxed:
         data = _settle_unboxed(data, unboxed)
     return data if crop is None else crop_dataset(data, _read_margin(crop), crop_to)

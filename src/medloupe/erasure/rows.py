@@ -32,7 +32,7 @@ from medloupe.store.tables import (
 _BLANK: dict[str, Any] = {
     "digest": "",
     "file": "",
-    **dict.fromkeys(("label", "patient", "site", "split", "boxes")),
+    **dict.fromkeys(("label", "labels", "patient", "site", "split", "boxes")),
 }
 
 

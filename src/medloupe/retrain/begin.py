@@ -36,6 +36,13 @@ def start_candidate(store: Store, sets: Datasets, dataset: str, *, cause: str, b
     if (at_work := next((one for one in candidates.list(data.id) if one.open), None)) is not None:
         return at_work
     production = read_production(store, data.name)
+    if data.several != (production.model.card["task"] == "multilabel"):
+        held, said = ("several findings", "one class") if data.several else ("one class", "several findings")
+        raise StoreError(
+            f"Pictures of the data set {data.name} have {held} each, and version {production.number}, which is in"
+            f" production, answers {said}.",
+            "Train the data set, and promote that version.",
+        )
     frozen = ensure_frozen_test(sets, data.id, production, by=by)
     fresh = find_fresh(list_corrections(sets, data.id, frozen), production)
     if not fresh:

@@ -7,7 +7,7 @@ wrong again and again does not bear themselves out, nor tell against those who a
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ from medloupe.data.records import Dataset
 from medloupe.data.scan import scan_dataset
 from medloupe.embed.features import embed
 from medloupe.metrics.evidence import OUT_OF_FOLD, Evidence
+from medloupe.metrics.weighted import Ranking
 from medloupe.retrain.corrections import Correction
-from medloupe.training.audit.label_errors import score_labels
+from medloupe.training.audit.label_errors import TELLING, score_labels
 
 if TYPE_CHECKING:
     from medloupe.model.bundle import Model
@@ -29,7 +30,10 @@ FEWEST = 20  # records beside the corrections below which nothing is said
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContradictedCorrection:
-    """A correction whose label others contradict, by the ids of item and case, and how probable both are."""
+    """A correction whose label others contradict, by the ids of item and case, and how probable both are.
+
+    Of several findings the one that is contradicted most: given and likely are its name, and "not" with it.
+    """
 
     item: str
     case: str
@@ -38,6 +42,7 @@ class ContradictedCorrection:
     probability_given: float
     probability_likely: float
     readers: tuple[str, ...]
+    finding: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,21 +113,14 @@ def rank_labels(
     new = np.array([c is not None for c in own], bool)
     if (~new).sum() < FEWEST or not new.any():
         return RankedCorrections()
-    told = {"task": "multiclass", "seed": seed, "unknown": new}
+    told = {"task": across.task, "seed": seed, "unknown": new}
     p = np.exp(score_labels(embeddings, across.targets, across.groups, **told))  # (N, K)
-    given, likely = across.targets.argmax(1), p.argmax(1)
+    describe = _describe_finding if across.task == "multilabel" else _describe_class
+    contradicted, words = describe(across, p, ~new)
     cases = [
-        ContradictedCorrection(
-            item=c.item.id,
-            case=c.case.id,
-            given=across.labels[given[i]],
-            likely=across.labels[likely[i]],
-            probability_given=float(p[i, given[i]]),
-            probability_likely=float(p[i, likely[i]]),
-            readers=c.readers,
-        )
+        ContradictedCorrection(item=c.item.id, case=c.case.id, readers=c.readers, **words(i))
         for i, c in enumerate(own)
-        if c is not None and given[i] != likely[i]
+        if c is not None and contradicted[i]
     ]
     every = Counter(reader for c in own if c is not None for reader in c.readers)
     against = Counter(reader for c in cases for reader in c.readers)
@@ -130,5 +128,53 @@ def rank_labels(
     return RankedCorrections(
         cases=tuple(sorted(cases, key=lambda c: (c.probability_given, c.item))),
         readers=tuple(sorted(readers, key=lambda r: (-r.contradicted / r.corrections, r.reader))),
-        usual=float((given != likely)[~new].mean()),
+        usual=float(contradicted[~new].mean()),
     )
+
+
+def _describe_class(
+    across: Evidence, p: np.ndarray, _base: np.ndarray
+) -> tuple[np.ndarray, Callable[[int], dict[str, Any]]]:
+    """Tell which records (N,) another class is more probable of, and describe one, of probabilities (N, K)."""
+    given, likely = across.targets.argmax(1), p.argmax(1)
+
+    def describe(i: int) -> dict[str, Any]:
+        return {
+            "given": across.labels[given[i]],
+            "likely": across.labels[likely[i]],
+            "probability_given": float(p[i, given[i]]),
+            "probability_likely": float(p[i, likely[i]]),
+        }
+
+    return given != likely, describe
+
+
+def _describe_finding(
+    across: Evidence, p: np.ndarray, base: np.ndarray
+) -> tuple[np.ndarray, Callable[[int], dict[str, Any]]]:
+    """Tell which records (N,) have a finding of which the opposite is more probable, and describe the most doubtful.
+
+    p is of what is stated (N, K). Findings of which embeddings tell too little among base, bool (N,), contradict
+    nothing.
+    """
+    telling = np.zeros(len(across.labels), bool)
+    for k, column in enumerate(across.targets[base].T):
+        support = np.where(column == 1, p[base, k], 1 - p[base, k])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            auc = Ranking(support, column).auc(np.ones((1, len(column)), np.float32))[0]
+        telling[k] = bool(auc >= TELLING)
+    own = np.where(telling & ~np.isnan(across.targets), p, 1.0)
+    worst = own.argmin(1)
+
+    def describe(i: int) -> dict[str, Any]:
+        name, there = across.labels[worst[i]], across.targets[i, worst[i]] == 1
+        said = (name, f"not {name}")
+        return {
+            "given": said[0 if there else 1],
+            "likely": said[1 if there else 0],
+            "probability_given": float(own[i].min()),
+            "probability_likely": float(1 - own[i].min()),
+            "finding": name,
+        }
+
+    return own.min(1) < 0.5, describe

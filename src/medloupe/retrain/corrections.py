@@ -44,7 +44,7 @@ def list_corrections(sets: Datasets, dataset: str, frozen: FrozenTest | None = N
         There is no such data set.
     """
     data = sets.get(dataset)
-    items = {item.id: item for item in sets.items(data.id) if item.label is not None}
+    items = {item.id: item for item in sets.items(data.id) if item.told is not None}
     found: list[Correction] = []
     for case in ReviewQueue(sets.engine, sets.home).list(SETTLED, most=_MOST):
         item = items.get(case.item or "") if case.dataset == data.id else None
@@ -62,4 +62,4 @@ def is_tested(frozen: FrozenTest, item: DatasetItem) -> bool:
 
 def find_fresh(corrections: Sequence[Correction], production: ProductionVersion) -> list[Correction]:
     """Find those that the version in production has not learned."""
-    return [c for c in corrections if not production.has_learned(c.item.digest, c.item.label)]
+    return [c for c in corrections if not production.has_learned(c.item)]

@@ -64,8 +64,8 @@ def find_unmade(sets: Datasets, fresh: Sequence[Correction], last: Candidate | N
     """Find those of corrections that the last candidate has not learned, where it was made."""
     if last is None or last.version is None:
         return list(fresh)
-    learned = {item.id: item.label for item in sets.version_items(last.dataset_id, last.dataset_version)}
-    return [c for c in fresh if learned.get(c.item.id) != c.item.label]
+    learned = {item.id: item.told for item in sets.version_items(last.dataset_id, last.dataset_version)}
+    return [c for c in fresh if learned.get(c.item.id) != c.item.told]
 
 
 def _is_past(since: str, days: float) -> bool:

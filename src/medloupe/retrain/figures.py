@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -28,13 +28,15 @@ MOST_FLIPS, MOST_CASES = 200, 50
 class Flip:
     """A picture of the frozen test that the two answer differently.
 
-    item: its id in the data set, "" where it is gone; before, after: what production and candidate say.
+    item: its id in the data set, "" where it is gone; before, after: what production and candidate say. Of several
+    findings the one that it is about; then truth, before and after are "there" or "absent".
     """
 
     item: str
     truth: str
     before: str
     after: str
+    finding: str = ""
 
     @property
     def better(self) -> bool:
@@ -79,6 +81,8 @@ class CandidateFigures:
         Counts of the corrections that production has not learned: by label, reader, basis, version that had answered.
     contradicted
         `contradicted.RankedCorrections`, as JSON.
+    several
+        Whether a picture may have several findings; then answers and corrections are counted by finding.
     """
 
     version: int
@@ -92,6 +96,7 @@ class CandidateFigures:
     fresh: Prequential | None
     added: Mapping[str, Any]
     contradicted: Mapping[str, Any]
+    several: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Give all figures, in types that JSON has."""
@@ -107,6 +112,7 @@ class CandidateFigures:
             "prequential_new": None if self.fresh is None else self.fresh.as_json(),
             "added": dict(self.added),
             "contradicted": dict(self.contradicted),
+            "several": self.several,
         }
 
     def for_log(self) -> dict[str, Any]:
@@ -146,7 +152,10 @@ def compare_candidate(store: Store, candidate: Candidate) -> CandidateFigures:
     if old is not None and new is not None and gate.auc is not None:
         paired = compare_evidence(old, new, runs=(f"{name}@{production}", f"{name}@{candidate.version}"))
     told = read_corrections_file(folder) or {"corrections": [], "contradicted": {}}
-    flips = [] if both is None else _find_flips(both, sets, candidate.dataset_id)
+    flips: list[Flip] = []
+    if both is not None:
+        find = _find_finding_flips if both.one.task == "multilabel" else _find_flips
+        flips = find(both, _list_items(both, sets, candidate.dataset_id))
     return CandidateFigures(
         version=candidate.version,
         production=production,
@@ -156,21 +165,35 @@ def compare_candidate(store: Store, candidate: Candidate) -> CandidateFigures:
         flips=tuple(flips[:MOST_FLIPS]),
         flipped=len(flips),
         **_measure_corrections(store, name, candidate.version, told),
-        added=count_told([c for c in told["corrections"] if c["fresh"]]),
+        added=count_told([c for c in told["corrections"] if c["fresh"]], told.get("sought", ())),
         contradicted={"cases": [], "readers": [], "usual": None, **told["contradicted"]},
+        several=new is not None and new.task == "multilabel",
     )
 
 
-def count_told(corrections: list[dict[str, Any]]) -> dict[str, Any]:
-    """Count corrections, as `run.FILE` keeps them, by what is known of them; wrong: where the check-up had erred."""
+def count_told(corrections: list[dict[str, Any]], sought: Collection[str] = ()) -> dict[str, Any]:
+    """Count corrections, as `run.FILE` keeps them, by what is known of them.
+
+    wrong: where the check-up had erred, of several findings in any that is sought; labels: of one without any "".
+    """
+
+    def errs(told: Mapping[str, Any]) -> bool:
+        if told.get("labels") is None:
+            return told["said"] != told["label"]
+        return any((name in told["flagged"]) != value for name, value in told["labels"].items() if name in sought)
+
+    def name(told: Mapping[str, Any]) -> list[str]:
+        if told.get("labels") is None:
+            return [told["label"]]
+        return [name for name, value in told["labels"].items() if value] or [""]
 
     def count(values: list[str]) -> dict[str, int]:
         return dict(sorted(Counter(values).items()))
 
     return {
         "corrections": len(corrections),
-        "wrong": sum(c["said"] != c["label"] for c in corrections),
-        "labels": count([c["label"] for c in corrections]),
+        "wrong": sum(map(errs, corrections)),
+        "labels": count([label for c in corrections for label in name(c)]),
         "readers": count([reader for c in corrections for reader in c["readers"]]),
         "bases": count([c["basis"] for c in corrections]),
         "versions": count([str(c["version"] or "?") for c in corrections]),
@@ -188,8 +211,8 @@ def _measure_corrections(store: Store, name: str, version: int, told: Mapping[st
         learned[number] = np.concatenate([np.empty(0, np.uint64), *(e.digests for e in kept if e is not None)])
     fresh = [c for c in told["corrections"] if c["fresh"]]
     return {
-        "prequential": measure_prequential(told["corrections"], across, learned),
-        "fresh": measure_prequential(fresh, across, learned),
+        "prequential": measure_prequential(told["corrections"], across, learned, sought=told.get("sought", ())),
+        "fresh": measure_prequential(fresh, across, learned, sought=told.get("sought", ())),
     }
 
 
@@ -217,20 +240,43 @@ def _compare_lines(both: MatchedEvidence) -> tuple[LineDifferences, ...]:
     )
 
 
-def _find_flips(both: MatchedEvidence, sets: Datasets, dataset: str) -> list[Flip]:
-    """List answers that change: what gets worse first, then what gets better."""
-    labels, truth = both.one.labels, both.one.targets.argmax(1)
-    before, after = both.one.announced.argmax(1), both.other.announced.argmax(1)
+def _list_items(both: MatchedEvidence, sets: Datasets, dataset: str) -> list[str]:
+    """List the ids of the pictures that both judged, "" for those that are gone."""
     items = sets.items(dataset, left_out=True)
     short = Evidence.digest([bytes.fromhex(item.digest) for item in items])
     by_digest = {int(d): item.id for d, item in zip(short, items, strict=True)}
+    return [by_digest.get(int(d), "") for d in both.one.digests]
+
+
+def _find_finding_flips(both: MatchedEvidence, items: Sequence[str]) -> list[Flip]:
+    """List findings of which the answer changes, where they are told: what gets worse first."""
+    truth = both.one.targets
+    before, after = both.one.announced >= 0.5, both.other.announced >= 0.5
+    words = ("absent", "there")
     found = [
         Flip(
-            item=by_digest.get(int(both.one.digests[i]), ""),
+            item=items[i],
+            truth=words[int(truth[i, k])],
+            before=words[int(before[i, k])],
+            after=words[int(after[i, k])],
+            finding=both.one.labels[k],
+        )
+        for i, k in np.argwhere((before != after) & ~np.isnan(truth)).tolist()
+    ]
+    return sorted(found, key=lambda f: (not f.worse, not f.better, f.finding, f.truth, f.item))
+
+
+def _find_flips(both: MatchedEvidence, items: Sequence[str]) -> list[Flip]:
+    """List answers that change: what gets worse first, then what gets better."""
+    labels, truth = both.one.labels, both.one.targets.argmax(1)
+    before, after = both.one.announced.argmax(1), both.other.announced.argmax(1)
+    found = [
+        Flip(
+            item=items[i],
             truth=labels[truth[i]],
             before=labels[before[i]],
             after=labels[after[i]],
         )
-        for i in np.flatnonzero(before != after)
+        for i in np.flatnonzero(before != after).tolist()
     ]
     return sorted(found, key=lambda f: (not f.worse, not f.better, f.truth, f.item))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ from medloupe.data.digests import decode_digests, find_known
 from medloupe.errors import StoreError
 from medloupe.metrics.evidence import OUT_OF_FOLD, Evidence
 from medloupe.model.bundle import Model
+from medloupe.store.dataset_nouns import DatasetItem
 from medloupe.store.models import Store
 
 
@@ -35,16 +37,22 @@ class ProductionVersion:
     def _learned(self) -> set[bytes]:
         return decode_digests(self.model.card["data"].get("digests"))
 
-    def has_learned(self, digest: str, label: str | None) -> bool:
-        """Whether it learned this picture, with this label as far as is known."""
-        raw = bytes.fromhex(digest)
+    def has_learned(self, item: DatasetItem) -> bool:
+        """Whether it learned this picture, with this class or these findings as far as is known."""
+        raw = bytes.fromhex(item.digest)
         if not find_known(self._learned, [raw])[0]:
             return False
         short = Evidence.digest([raw])[0]
         for kept in (self.out_of_fold, self.evidence):
             rows = [] if kept is None else np.flatnonzero(kept.digests == short)
-            if kept is not None and len(rows) and label in kept.labels:
-                return bool(kept.targets[rows[0], kept.labels.index(label)] == 1)
+            if kept is None or not len(rows):
+                continue
+            said: Mapping[str, int] = (
+                ({} if item.label is None else {item.label: 1}) if item.labels is None else item.labels
+            )
+            known = [(kept.targets[rows[0], kept.labels.index(n)], v) for n, v in said.items() if n in kept.labels]
+            if known:
+                return all(learned == value for learned, value in known)
         return True
 
 
@@ -63,9 +71,9 @@ def read_production(store: Store, name: str) -> ProductionVersion:
             "Train and publish one first, in the studio or by medloupe train.",
         )
     model = store.get(name, found[0], report=False)
-    if model.card.get("task") != "multiclass" or model.card.get("composed"):
+    if model.card.get("task") not in ("multiclass", "multilabel") or model.card.get("composed"):
         raise StoreError(
-            f"{name} is no classifier of one label a picture; only those are made better by corrections.",
+            f"{name} is no classifier of whole pictures; only those are made better by corrections.",
             "Train it anew from its data set, and promote that version.",
         )
     return read_version(store, model, found[0])

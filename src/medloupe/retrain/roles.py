@@ -1,4 +1,4 @@
-"""Tell a training which classes of a data set are sought, normal or harmless."""
+"""Tell a training which classes of a data set it learns, and which are sought, normal or harmless."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from medloupe.data.readers.base import natural_key
-from medloupe.store.dataset_nouns import DatasetClass
+from medloupe.store.dataset_nouns import DatasetClass, DatasetItem
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +17,12 @@ class ToldRoles:
     sought: tuple[str, ...] = ()
     harmless: tuple[str, ...] = ()
     ordered: bool = False
+
+
+def find_taught(classes: Sequence[DatasetClass], items: Sequence[DatasetItem]) -> list[str]:
+    """List the findings that pictures teach: which are there on some, and not on others."""
+    said = {(name, value) for item in items for name, value in (item.labels or {}).items()}
+    return [c.name for c in classes if {(c.name, 0), (c.name, 1)} <= said]
 
 
 def choose_roles(classes: Sequence[DatasetClass], *, ordered: bool) -> ToldRoles:

@@ -12,9 +12,10 @@ from medloupe.data.reading import read
 from medloupe.data.records import Dataset
 from medloupe.embed import registry
 from medloupe.errors import StoreError
+from medloupe.model.decision import Decision
 from medloupe.retrain.corrections import Correction, is_tested, list_corrections
 from medloupe.retrain.production import ProductionVersion, read_version
-from medloupe.retrain.roles import choose_roles
+from medloupe.retrain.roles import choose_roles, find_taught
 from medloupe.store.candidates import Candidate
 from medloupe.store.dataset_nouns import DatasetItem
 from medloupe.store.datasets import Datasets
@@ -55,7 +56,13 @@ def make_candidate(store: Store, candidate: Candidate, progress: StageProgress |
     items = [item for item in sets.version_items(data.id, version.number) if not item.left_out]
     table = sets.version_folder(data.id, version.number)
     columns = {name: name for name in ("patient",) if any(item.patient for item in items)}
-    dataset = read(table, image="file", labels="label", task="classification", **columns)
+    asked = {"labels": "label", "task": "classification"}
+    if data.several:
+        taught = find_taught(version.classes, items)
+        if not taught:
+            raise StoreError(f"No finding of {data.name} is there on some pictures and not on others.", "Tell more.")
+        asked = {"labels": ",".join(taught), "task": "multilabel"}
+    dataset = read(table, image="file", **asked, **columns)
     dataset = split_by_frozen_test(dataset, items, frozen)
     model = store.get(data.name, candidate.production, report=False)
     production = read_version(store, model, candidate.production)
@@ -128,17 +135,22 @@ class _CorrectionsFile:
 
         names: Collection[str] = {Path(r.id).stem for r in self.dataset.records}
         learned = [c for c in self.corrections if c.item.id in names]
-        fresh = [c for c in learned if not self.production.has_learned(c.item.digest, c.item.label)]
+        fresh = [c for c in learned if not self.production.has_learned(c.item)]
         ranked = rank_corrections(self.dataset, fresh, model, folder)
         told = {
             "candidate": self.candidate.id,
             "production": self.production.number,
+            "sought": [
+                n for n, up in zip(model.labels, Decision.from_card(model.card).roles.sought, strict=True) if up
+            ],
             "corrections": [
                 {
                     "item": c.item.id,
                     "case": c.case.id,
                     "digest": c.item.digest,
                     "label": c.item.label,
+                    "labels": c.item.labels,
+                    "flagged": list(c.case.answer.get("flagged") or ()),
                     "readers": list(c.readers),
                     "said": c.case.answer.get("prediction"),
                     "version": c.case.version,

@@ -40,7 +40,9 @@ class ReviewOpinionIn(BaseModel):
     """What a reader says."""
 
     verdict: Literal["label", "discard"]
-    labels: list[str] = Field(default=[], max_length=100, description="Those that are right; of classes one.")
+    labels: list[str] = Field(
+        default=[], max_length=100, description="Those that are right: of classes one, of several findings any number."
+    )
     boxes: list[ReviewBoxIn] | None = Field(default=None, max_length=400, description="Of a detector: all there are.")
 
 
@@ -92,9 +94,12 @@ async def cases(
 
 @router.get("/api/v1/review/agreement", summary="How far readers agree")
 async def agreement(request: Request, model: Annotated[str | None, Query(max_length=64)] = None) -> dict[str, Any]:
-    """Cohen's kappa of the first two readers of each case, with its 95 % interval."""
+    """Cohen's kappa of the first two readers of each case, with its 95 % interval.
+
+    Of several findings two agree who name exactly the same ones; `findings` has each of them by itself.
+    """
     require(request, "reviewer")
-    return asdict(await run_read(desk_of(request).measure_agreement, model))
+    return (await run_read(desk_of(request).measure_agreement, model)).as_json()
 
 
 @router.get("/api/v1/review/{id}", summary="One case")

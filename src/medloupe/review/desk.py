@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
@@ -29,7 +29,31 @@ if TYPE_CHECKING:
     from medloupe.serving.engine.entries import Entry
 
 _KEPT = ("state", "prediction", "flagged", "probabilities", "boxes", "lines")
+PLACED = ("multiclass", "multilabel", "detection")
+"""Tasks of check-ups whose cases go into data sets."""
 _SIDE = 32  # pixels of the decoding that only asks for the picture's size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingAgreement:
+    """How far two readers agree on one finding of a check-up of several."""
+
+    model: str
+    label: str
+    kappa: Kappa
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderAgreement:
+    """How far two readers agree. whole: on all that they say of a case; findings: on each of several by itself."""
+
+    whole: Kappa
+    findings: tuple[FindingAgreement, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the figures of the whole, and `findings`."""
+        told = [{"model": f.model, "label": f.label, **asdict(f.kappa)} for f in self.findings]
+        return {**asdict(self.whole), "findings": told}
 
 
 class ReviewDesk:
@@ -175,8 +199,10 @@ class ReviewDesk:
         checkup = self.checkup(model, None)
         if checkup is None:
             raise UnknownError(f"There is no check-up {model!r}.")
-        if checkup.task not in ("multiclass", "detection"):
-            raise StoreError("Data sets hold one class for each picture, or boxes.", "Export the cases by the API.")
+        if checkup.task not in PLACED:
+            raise StoreError(
+                "Data sets hold classes or findings of pictures, or boxes.", "Export the cases by the API."
+            )
         roles = checkup.decision.roles
         classes = [DatasetClass(name=name, role=roles.of(name)) for name in checkup.answered_labels]
         self.sets.create(model, task=checkup.task, classes=classes, ordered=roles.ordered, by=by)
@@ -192,11 +218,27 @@ class ReviewDesk:
             except UnknownError:  # gone before
                 pass
 
-    def measure_agreement(self, model: str | None = None) -> Kappa:
-        """Measure how far first and second readers agree, of all cases that two have read (of one check-up)."""
+    def measure_agreement(self, model: str | None = None) -> ReaderAgreement:
+        """Measure how far first and second readers agree, of all cases that two have read (of one check-up).
+
+        Of several findings two agree who name the same ones, none more and none less; beside that each finding is
+        measured by itself, on the cases that neither discards.
+        """
         cases = [c for c in self.queue.list(most=100_000) if c.state != WITHDRAWN and model in (None, c.model)]
-        pairs = [case.opinions[:2] for case in cases if len(case.opinions) > 1]
-        return cohen_kappa([_say(first) for first, _ in pairs], [_say(second) for _, second in pairs])
+        read = [case for case in cases if len(case.opinions) > 1]
+        by_finding: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for case in read:
+            if case.task == "multilabel" and all(o.verdict != DISCARD for o in case.opinions[:2]):
+                for name in case.labels:
+                    said = [str(name in o.labels) for o in case.opinions[:2]]
+                    by_finding.setdefault((case.model, name), []).append((said[0], said[1]))
+        return ReaderAgreement(
+            whole=cohen_kappa([_say(c.opinions[0]) for c in read], [_say(c.opinions[1]) for c in read]),
+            findings=tuple(
+                FindingAgreement(model=of, label=name, kappa=cohen_kappa(*zip(*pairs, strict=True)))
+                for (of, name), pairs in by_finding.items()
+            ),
+        )
 
     def _is_tested(self, dataset: str, digest: str) -> bool:
         """Whether a picture lies in the test part of a data set or of a version of it, or in its frozen test."""
@@ -220,7 +262,7 @@ class ReviewDesk:
 
     def _bring(self, dataset: str, case: ReviewCase, labels: tuple[str, ...], by: str) -> str:
         """Bring a case in, or correct the picture that is there; give the item's id."""
-        label = labels[0] if labels and case.task != "detection" else None
+        label = labels[0] if labels and case.task == "multiclass" else None
         there = next((item for item in self.sets.items(dataset) if item.digest == case.digest), None)
         assert case.outcome is not None
         if there is not None and case.task == "detection":
@@ -228,6 +270,15 @@ class ReviewDesk:
             if [dict(box) for box in there.boxes or ()] != drawn or there.boxes is None:
                 why = {"why": f"review {case.id}"}
                 self.sets.change(dataset, "annotate", {there.id: {"boxes": drawn}}, by=by, why=why)
+            return there.id
+        several: dict[str, int] | None = None
+        if case.task == "multilabel":
+            known = self.sets.get(dataset).labels
+            several = {name: int(name in labels) for name in case.labels if name in known}
+        if there is not None and several is not None:
+            if several.items() - (there.labels or {}).items():
+                why = f"review {case.id}"
+                self.sets.tell_findings(dataset, [there.id], labels, among=list(several), by=by, why=why)
             return there.id
         if there is not None:
             if there.label != label:
@@ -249,6 +300,7 @@ class ReviewDesk:
             data=data,
             file=f"review/{case.id}{_suffix(data)}",
             label=label,
+            labels=several,
             patient=case.patient,
             split="train",
             boxes=case.outcome["boxes"] if case.task == "detection" else None,

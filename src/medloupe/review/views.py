@@ -9,7 +9,7 @@ from typing import Any
 
 from medloupe.accounts.person import Person
 from medloupe.metrics.agreement import Kappa
-from medloupe.review.desk import ReviewDesk
+from medloupe.review.desk import PLACED, FindingAgreement, ReviewDesk
 from medloupe.serving.web.language import Language
 from medloupe.store.review_nouns import DISCARD, MOST_BOXES, OPEN, SETTLED, ReviewCase, ReviewOpinion
 
@@ -34,6 +34,8 @@ class QueueView:
 
     Attributes
     ----------
+    findings
+        Of check-ups of several findings, of each the title of both, the cases, the share agreed on, and kappa.
     waiting
         Name and title of check-ups of which settled cases wait for a data set, how many, and whether one can be begun.
     """
@@ -44,6 +46,7 @@ class QueueView:
     counts: dict[str, int]
     kappa: Kappa
     agreement: str
+    findings: tuple[tuple[str, str, int, str, str], ...]
     waiting: tuple[tuple[str, str, int, bool], ...]
     may_place: bool
 
@@ -91,7 +94,8 @@ def view_queue(desk: ReviewDesk, person: Person, lang: Language) -> QueueView:
     """Show the queue to a person."""
     opened = desk.queue.list(OPEN, most=_SHOWN)
     settled = desk.queue.list(SETTLED, most=10_000)
-    kappa = desk.measure_agreement()
+    agreement = desk.measure_agreement()
+    kappa = agreement.whole
     missing: dict[str, int] = {}
     for case in settled:
         if case.item is None and case.why == "no_dataset":
@@ -99,7 +103,7 @@ def view_queue(desk: ReviewDesk, person: Person, lang: Language) -> QueueView:
     waiting = []
     for model, n in sorted(missing.items()):
         checkup = desk.checkup(model, None)
-        can = checkup is not None and checkup.task in ("multiclass", "detection")
+        can = checkup is not None and checkup.task in PLACED
         waiting.append((model, lang.label(model) or model, n, can))
     return QueueView(
         open=tuple(_line(case, person, lang) for case in opened),
@@ -108,6 +112,7 @@ def view_queue(desk: ReviewDesk, person: Person, lang: Language) -> QueueView:
         counts=desk.queue.count(),
         kappa=kappa,
         agreement=_word_agreement(kappa, lang),
+        findings=tuple(_word_finding(one, lang) for one in agreement.findings),
         waiting=tuple(waiting),
         may_place=person.may("trainer"),
     )
@@ -115,7 +120,7 @@ def view_queue(desk: ReviewDesk, person: Person, lang: Language) -> QueueView:
 
 def view_case(case: ReviewCase, person: Person, lang: Language) -> CaseView:
     """Show one case to a person."""
-    announced = set(case.answer.get("flagged") or ()) | {case.answer.get("prediction")}
+    announced = set(_list_announced(case)) | ({case.answer.get("prediction")} if case.task != "multilabel" else set())
     may_read = case.state == OPEN and not case.read_by(person.name)
     marked = _choose_marked(case)
     boxes = [
@@ -168,12 +173,19 @@ def _about(case: ReviewCase, lang: Language) -> str:
     answer = case.answer
     if case.task == "detection":
         return lang.t("review.answered_boxes", n=len(_choose_marked(case)))
-    names = list(answer.get("flagged") or ()) or [name for name in (answer.get("prediction"),) if name]
+    names = _list_announced(case)
     if not names:
         return lang.t("review.answered_nothing")
     p = answer.get("probabilities") or {}
     shown = [(lang.label(name) or name, p.get(name)) for name in names]
     return lang.join([title if of is None else f"{title} ({lang.percent(float(of))})" for title, of in shown])
+
+
+def _list_announced(case: ReviewCase) -> list[str]:
+    """List what the check-up said: what it flagged; of classes else the most probable one."""
+    flagged = [str(name) for name in case.answer.get("flagged") or ()]
+    best = case.answer.get("prediction")
+    return flagged or [str(name) for name in (best,) if name and case.task != "multilabel"]
 
 
 def _said(case: ReviewCase, lang: Language) -> str:
@@ -230,3 +242,13 @@ def _word_agreement(kappa: Kappa, lang: Language) -> str:
         low=lang.number(kappa.low, 2),
         high=lang.number(kappa.high, 2),
     )
+
+
+def _word_finding(one: FindingAgreement, lang: Language) -> tuple[str, str, int, str, str]:
+    kappa = one.kappa
+    value = "–"
+    if kappa.value is not None and kappa.low is not None and kappa.high is not None:
+        ends = lang.number(kappa.low, 2), lang.number(kappa.high, 2)
+        value = lang.t("review.kappa_ends", kappa=lang.number(kappa.value, 2), low=ends[0], high=ends[1])
+    titles = lang.label(one.model) or one.model, lang.label(one.label) or one.label
+    return (*titles, kappa.n, lang.percent(kappa.agreed), value)

@@ -20,6 +20,7 @@ from medloupe.serving.context import add_to_audit_log, service_of
 from medloupe.serving.engine.pictures import LARGE_PREVIEW, PREVIEW
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.serving.http.threads import run_file, run_read, run_write
+from medloupe.serving.web.choices import read_findings
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.store.review_nouns import DISCARD, LABEL, OPEN, ReviewCase
 
@@ -140,6 +141,8 @@ def _act(desk: ReviewDesk, id: str, fields: Mapping[str, list[str]], person: Per
         desk.read(id, person, verdict=DISCARD)
     elif what == LABEL:
         labels = [name for name in fields.get("label", ()) if name]
+        if desk.queue.get(id).task == "multilabel":
+            labels = read_findings(fields)
         boxes = _read_boxes(first_value(fields, "boxes")) if "boxes" in fields else None
         desk.read(id, person, verdict=LABEL, labels=labels, boxes=boxes)
     else:

@@ -16,6 +16,7 @@ from medloupe.store.dataset_nouns import (
     StoredDataset,
     check_boxes,
     check_classes,
+    check_labels,
     read_change_row,
     read_classes,
     read_dataset_row,
@@ -23,7 +24,7 @@ from medloupe.store.dataset_nouns import (
 from medloupe.store.tables import DatasetChangeRow, DatasetItemRow, DatasetRow
 
 ACTIONS = ("add", "leave_out", "bring_back", "relabel", "join", "assign", "annotate", "classes", "erase", "undo")
-FIELDS = ("label", "patient", "site", "split", "left_out", "boxes")
+FIELDS = ("label", "labels", "patient", "site", "split", "left_out", "boxes")
 """What can be changed of a picture."""
 MOST_CHANGED = 20_000
 _LONGEST = 100  # letters of a patient or site
@@ -50,7 +51,7 @@ class DatasetChanges(DatasetItems):
         action
             One of ACTIONS that changes pictures.
         values
-            New values of FIELDS, by the id of the picture.
+            New values of FIELDS, by the id of the picture; of findings that `labels` leaves out stays what was told.
         by
             Who does so.
         why
@@ -72,7 +73,7 @@ class DatasetChanges(DatasetItems):
             rows = _find_items(session, data, list(values))
             changed: dict[str, Any] = {}
             for row in rows:
-                told = {name: _check(data, name, value) for name, value in values[row.id].items()}
+                told = {name: _check(data, row, name, value) for name, value in values[row.id].items()}
                 before = {name: getattr(row, name) for name in told}
                 if told != before:
                     changed[row.id] = {"before": before, "after": told}
@@ -95,6 +96,45 @@ class DatasetChanges(DatasetItems):
     ) -> DatasetChange:
         """Give pictures another class, or none; raises as `change`."""
         return self.change(id, "relabel", {item: {"label": label} for item in items}, by=by, why=_why(why))
+
+    def tell_findings(
+        self,
+        id: str,
+        items: Sequence[str],
+        found: Sequence[str] | None,
+        *,
+        among: Sequence[str] | None = None,
+        by: str = "local",
+        why: str = "",
+    ) -> DatasetChange:
+        """Say which findings pictures have.
+
+        Parameters
+        ----------
+        id, items
+            The data set, and its pictures.
+        found
+            Those that are there, maybe none; None where nobody is to have looked.
+        among
+            Those that were looked for: of the others stays what was told. All of the data set where left out.
+        by, why
+            Who says so, and what else the log is to say.
+
+        Raises
+        ------
+        UnknownError, StoreError
+            As `change`.
+        """
+        data = self.get(id)
+        if not data.several:
+            raise StoreError(f"A picture of {data.name} has one class.", "Relabel it.")
+        asked = data.labels if among is None else among
+        if unknown := [name for name in found or () if name not in asked]:
+            raise StoreError(
+                f"There is no class {unknown[0][:60]!r}; there are {', '.join(data.labels)}.", "Add the class first."
+            )
+        said = None if found is None else {name: int(name in found) for name in asked}
+        return self.change(id, "relabel", {item: {"labels": said} for item in items}, by=by, why=_why(why))
 
     def join(self, id: str, groups: Sequence[Sequence[str]], *, by: str = "local", why: str = "") -> DatasetChange:
         """Say of each group of pictures that they are of one patient, so that nothing ever parts them.
@@ -155,12 +195,13 @@ class DatasetChanges(DatasetItems):
         """
         with transaction(self.engine, write=True) as session:
             data = find_dataset(session, id, lock=True)
-            told = check_classes(edit(read_classes(data.classes)))
+            grades = data.ordered if ordered is None else ordered
+            told = check_classes(edit(read_classes(data.classes)), several=data.task == "multilabel", ordered=grades)
             names = {c["name"] for c in told}
             if lost := sorted(_used_labels(session, data) - names):
                 raise StoreError(f"Pictures have the class {lost[0]!r}.", "Relabel them first, or keep it.")
             before = {"classes": data.classes, "ordered": data.ordered}
-            after = {"classes": told, "ordered": data.ordered if ordered is None else ordered}
+            after = {"classes": told, "ordered": grades}
             if before != after:
                 data.classes, data.ordered = after["classes"], after["ordered"]
                 add_change(session, data, "classes", {"before": before, "after": after}, by=by)
@@ -241,6 +282,9 @@ def _put_classes_back(session: Any, data: DatasetRow, row: DatasetChangeRow) -> 
 def _used_labels(session: Any, data: DatasetRow) -> set[str]:
     """List the classes that pictures have, or boxes on them."""
     own = DatasetItemRow.dataset_id == data.id
+    if data.task == "multilabel":
+        told = session.scalars(select(DatasetItemRow.labels).where(own))
+        return {name for labels in told for name, value in (labels or {}).items() if value}
     if data.task != "detection":
         return set(session.scalars(select(DatasetItemRow.label).where(own).distinct())) - {None}
     drawn = session.scalars(select(DatasetItemRow.boxes).where(own))
@@ -259,13 +303,20 @@ def _find_items(session: Any, data: DatasetRow, ids: Sequence[str]) -> list[Data
     return found
 
 
-def _check(data: DatasetRow, name: str, value: Any) -> Any:
+def _check(data: DatasetRow, row: DatasetItemRow, name: str, value: Any) -> Any:
     """Check a new value of a field. Raises StoreError."""
     if name not in FIELDS:
         raise StoreError(f"{name!r} of a picture cannot be changed.", f"There are {', '.join(FIELDS)}.")
     fine = True
+    labels = [c["name"] for c in data.classes]
+    if name in ("label", "labels") and value is not None and (name == "labels") != (data.task == "multilabel"):
+        raise StoreError(
+            f"A picture of {data.name} has {'several findings' if name == 'label' else 'one class'}.",
+            "Tell `labels`." if name == "label" else "Tell `label`.",
+        )
+    if name == "labels":
+        return None if value is None else {**(row.labels or {}), **check_labels(value, labels)}
     if name == "label":
-        labels = [c["name"] for c in data.classes]
         if value is not None and value not in labels:
             raise StoreError(f"There is no class {value!r}; there are {', '.join(labels)}.", "Add the class first.")
     elif name in ("patient", "site"):
@@ -275,7 +326,7 @@ def _check(data: DatasetRow, name: str, value: Any) -> Any:
     elif name == "left_out":
         fine = isinstance(value, bool)
     elif name == "boxes":
-        return None if value is None else check_boxes(value, [c["name"] for c in data.classes])
+        return None if value is None else check_boxes(value, labels)
     if not fine:
         raise StoreError(f"{value!r} cannot be the {name} of a picture.")
     return value

@@ -28,6 +28,7 @@ from medloupe.store.dataset_nouns import (
     NewItem,
     StoredDataset,
     check_classes,
+    check_labels,
     read_dataset_row,
     read_item_row,
 )
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-TASKS = ("multiclass", "detection", "ecg")
-"""One class a picture, boxes, or one class an ECG."""
+TASKS = ("multiclass", "multilabel", "detection", "ecg")
+"""One class a picture, any number of findings a picture, boxes, or one class an ECG."""
 MOST_ITEMS = 200_000
 _ORPHAN_SECONDS = 86400.0
 LONGEST_FILE = 255
@@ -90,7 +91,7 @@ class DatasetItems:
             title=_line(title or name, LONGEST_TITLE, "The title"),
             kind=_line(kind, LONGEST_KIND, "The kind of picture"),
             task=task,
-            classes=check_classes(classes),
+            classes=check_classes(classes, several=task == "multilabel", ordered=ordered),
             ordered=ordered,
             created=now(),
             created_by=by[:64],
@@ -181,6 +182,9 @@ class DatasetItems:
                     file=item.file[-LONGEST_FILE:],
                     bytes=len(item.data),
                     label=item.label,
+                    labels=None
+                    if item.labels is None
+                    else check_labels(item.labels, [c["name"] for c in data.classes]),
                     patient=item.patient,
                     site=item.site,
                     split=item.split,
@@ -237,13 +241,21 @@ class DatasetItems:
         """Count the pictures of each class that are not left out; those without one under ""."""
         with transaction(self.engine) as session:
             data = find_dataset(session, id)
-            wanted = (
-                select(DatasetItemRow.label, func.count())
-                .where(DatasetItemRow.dataset_id == data.id, DatasetItemRow.left_out.is_(False))
-                .group_by(DatasetItemRow.label)
-            )
-            found = Counter({label or "": n for label, n in session.execute(wanted)})
+            own = (DatasetItemRow.dataset_id == data.id, DatasetItemRow.left_out.is_(False))
+            if data.task == "multilabel":
+                found = Counter[str]()
+                for labels in session.scalars(select(DatasetItemRow.labels).where(*own)):
+                    found.update([""] if labels is None else [name for name, value in labels.items() if value])
+            else:
+                wanted = select(DatasetItemRow.label, func.count()).where(*own).group_by(DatasetItemRow.label)
+                found = Counter({label or "": n for label, n in session.execute(wanted)})
             return {name: found[name] for name in (*(c["name"] for c in data.classes), "")}
+
+    def count_items(self, id: str) -> int:
+        """Count the pictures that are not left out. Raises UnknownError."""
+        with transaction(self.engine) as session:
+            own = (DatasetItemRow.dataset_id == find_dataset(session, id).id, DatasetItemRow.left_out.is_(False))
+            return session.scalar(select(func.count()).select_from(DatasetItemRow).where(*own)) or 0
 
     def path(self, item: DatasetItem) -> Path:
         """Locate the file of a picture."""
@@ -270,6 +282,12 @@ class DatasetItems:
 
     def _check_new(self, data: StoredDataset, new: Sequence[NewItem]) -> None:
         for item in new:
+            if item.label is not None and data.several:
+                raise StoreError(f"A picture of {data.name} may have several findings.", "Tell `labels`, not a class.")
+            if item.labels is not None:
+                if not data.several:
+                    raise StoreError(f"A picture of {data.name} has one class.", "Tell `label`.")
+                check_labels(item.labels, data.labels)
             if item.label is not None and item.label not in data.labels:
                 raise StoreError(
                     f"The data set {data.name} has no class {item.label[:60]!r}; it has: {', '.join(data.labels)}.",

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medloupe.data.labels import ROLES, Role
+from medloupe.data.readers.base import normalise_name
 from medloupe.errors import StoreError, did_you_mean
 from medloupe.store.dataset_tables import (
     DatasetChangeRow,
@@ -19,6 +20,9 @@ from medloupe.store.dataset_tables import (
 MOST_CLASSES = 100
 MOST_BOXES = 2000  # of a picture
 LONGEST_LABEL, LONGEST_TITLE, LONGEST_KIND = 100, 120, 60  # letters
+NO_FINDING = frozenset({"nofinding", "nofindings"})
+"""What a picture without any finding is called, as `normalise_name` writes it: it is no finding of its own."""
+_COLUMNS = frozenset({"file", "label", "labels", "patient", "site", "split", "name"})  # of a version's table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +59,11 @@ class StoredDataset:
         return self.task == "detection"
 
     @property
+    def several(self) -> bool:
+        """Whether its classes are findings of which a picture may have any number, or none."""
+        return self.task == "multilabel"
+
+    @property
     def things(self) -> str:
         """What its examples are, in English."""
         return "ECGs" if self.ecgs else "pictures"
@@ -73,6 +82,7 @@ class DatasetItem:
     digest: str
     file: str
     label: str | None = None
+    labels: Mapping[str, int] | None = None
     patient: str | None = None
     site: str | None = None
     split: str | None = None
@@ -87,6 +97,16 @@ class DatasetItem:
         """What boxes are drawn of, each once."""
         return tuple(dict.fromkeys(str(box["label"]) for box in self.boxes or ()))
 
+    @property
+    def found(self) -> tuple[str, ...]:
+        """Of several findings those that are there."""
+        return tuple(name for name, value in (self.labels or {}).items() if value == 1)
+
+    @property
+    def told(self) -> str | tuple[tuple[str, int], ...] | None:
+        """What is said that it shows, to be compared: its class, or its findings; None where nobody has told."""
+        return self.label if self.labels is None else tuple(sorted(self.labels.items()))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewItem:
@@ -96,6 +116,7 @@ class NewItem:
     data: bytes
     file: str
     label: str | None = None
+    labels: Mapping[str, int] | None = None
     patient: str | None = None
     site: str | None = None
     split: str | None = None
@@ -135,8 +156,19 @@ def read_classes(told: Sequence[Mapping[str, Any]]) -> tuple[DatasetClass, ...]:
     return tuple(DatasetClass(name=c["name"], role=c["role"]) for c in told)
 
 
-def check_classes(classes: Sequence[DatasetClass]) -> list[dict[str, Any]]:
+def check_classes(
+    classes: Sequence[DatasetClass], *, several: bool = False, ordered: bool = False
+) -> list[dict[str, Any]]:
     """Check classes that a person told, and give them as a row keeps them.
+
+    Parameters
+    ----------
+    classes
+        In their order.
+    several
+        Whether they are findings of which a picture may have any number.
+    ordered
+        Whether they are grades.
 
     Raises
     ------
@@ -159,7 +191,34 @@ def check_classes(classes: Sequence[DatasetClass]) -> list[dict[str, Any]]:
             raise StoreError(f"There is no role {c.role!r}; there are {', '.join(ROLES)}.", did_you_mean(c.role, ROLES))
         if (twin := seen.setdefault(name.casefold(), name)) is not name:
             raise StoreError(f"Two classes are called {twin!r}.", "Give each its own name.")
+        if several and name.casefold() in _COLUMNS:
+            raise StoreError(f"{name!r} cannot name a finding: a column of tables is called so.", "Choose another.")
+        if several and normalise_name(name) in NO_FINDING:
+            raise StoreError(
+                f"{name!r} is no finding of its own: it says that a picture has none.",
+                "Tell pictures that none is there.",
+            )
+    if several and ordered:
+        raise StoreError("Findings of which a picture may have several are no grades.", "Begin a set of one class.")
     return [asdict(c) for c in classes]
+
+
+def check_labels(labels: Mapping[str, Any], names: Sequence[str]) -> dict[str, int]:
+    """Check what is told of several findings, and give it as a row keeps it: 1 or 0 by name, in the order of `names`.
+
+    Raises
+    ------
+    StoreError
+        One is no finding of the data set, or neither there nor not.
+    """
+    for name, value in labels.items():
+        if name not in names:
+            raise StoreError(
+                f"There is no class {str(name)[:60]!r}; there are {', '.join(names)}.", "Add the class first."
+            )
+        if value not in (0, 1):
+            raise StoreError(f"{value!r} cannot be said of {name}.", "Say 1 where it is there, 0 where it is not.")
+    return {name: int(labels[name]) for name in names if name in labels}
 
 
 def check_boxes(boxes: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -244,6 +303,7 @@ def _said(row: DatasetItemRow | DatasetVersionItemRow) -> dict[str, Any]:
         "digest": row.digest,
         "file": row.file,
         "label": row.label,
+        "labels": row.labels,
         "patient": row.patient,
         "site": row.site,
         "split": row.split,

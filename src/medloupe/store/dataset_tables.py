@@ -57,7 +57,10 @@ class ItemColumns:
     file
         Its name as it was brought, with forward slashes.
     label
-        Its class, or None where nobody has told it.
+        Its class, or None where nobody has told it, or the data set has several findings a picture.
+    labels
+        Of several findings by name 1 for one that is there and 0 for one that is not; one that nobody told is left out.
+        None where nobody has looked at the picture.
     patient, site
         Whom it is of, and where it was made; None where that is not known.
     split
@@ -73,6 +76,7 @@ class ItemColumns:
     site: Mapped[str | None] = mapped_column(String(100))
     split: Mapped[str | None] = mapped_column(String(8))
     boxes: Mapped[list[dict[str, Any]] | None] = mapped_column(JSON)
+    labels: Mapped[dict[str, int] | None] = mapped_column(JSON)
 
 
 class DatasetItemRow(ItemColumns, Base):

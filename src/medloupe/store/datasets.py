@@ -47,6 +47,7 @@ BOXES = "boxes.csv"
 """Beside it, of a data set with boxes: a row for each, and one without label and numbers for a picture without any."""
 BOX_HEAD = ("file", "label", "x", "y", "width", "height")
 _SAID = ("digest", "file", "label", "patient", "site", "split", "boxes")
+_HELD = (*_SAID, "labels")
 
 
 class Datasets(DatasetChanges):
@@ -95,7 +96,7 @@ class Datasets(DatasetChanges):
             session.add(last)
             session.flush()
             for item in items:
-                said = {name: getattr(item, name) for name in _SAID}
+                said = {name: getattr(item, name) for name in _HELD}
                 session.add(DatasetVersionItemRow(version_id=last.id, item_id=item.id, erased=None, **said))
             log_action(session, "dataset.freeze", f"{data.name}@{last.number}", actor=by)
         if job is not None:
@@ -124,8 +125,9 @@ class Datasets(DatasetChanges):
         Returns
         -------
         Path
-            The table, which names file, label, patient, site and split of each: what `medloupe train` reads. Of a data
-            set with boxes these lie beside it, in BOXES, and pictures at which nobody looked for them are left out.
+            The table, which names file, label, patient, site and split of each: what `medloupe train` reads. Of several
+            findings each is a column of 1, 0 and, where nobody told, nothing. Of a data set with boxes these lie beside
+            it, in BOXES, and pictures at which nobody looked for them are left out.
 
         Raises
         ------
@@ -139,8 +141,11 @@ class Datasets(DatasetChanges):
         folder = self._folder(data.id, data.name, number)
         if (folder / TABLE).is_file():
             return folder / TABLE
+        findings = None
+        if data.several:
+            findings = [c.name for v in self.versions(id) if v.number == number for c in v.classes]
         try:
-            self.write_folder(folder, items, boxes=data.boxed)
+            self.write_folder(folder, items, boxes=data.boxed, findings=findings)
         except OSError as e:
             raise StorageError(
                 f"The data set {data.name} cannot be written: {e.strerror or e}.", "Free some disk space, try again."
@@ -151,8 +156,30 @@ class Datasets(DatasetChanges):
         """Locate the folder of a version, which is called as reports are to call it."""
         return version_place(self.home, id, name, number)
 
-    def write_folder(self, folder: Path, items: Sequence[DatasetItem], *, boxes: bool = False) -> None:
-        """Write pictures and their table into a folder, which is there whole or not at all. Raises OSError."""
+    def write_folder(
+        self,
+        folder: Path,
+        items: Sequence[DatasetItem],
+        *,
+        boxes: bool = False,
+        findings: Sequence[str] | None = None,
+    ) -> None:
+        """Write pictures and their table into a folder, which is there whole or not at all.
+
+        Parameters
+        ----------
+        folder, items
+            Where, and which.
+        boxes
+            Whether they have boxes instead of classes.
+        findings
+            Of a data set of several findings a picture, these; each is a column.
+
+        Raises
+        ------
+        OSError
+            It cannot be written.
+        """
         items = [item for item in items if item.boxes is not None] if boxes else items
         temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
@@ -169,8 +196,8 @@ class Datasets(DatasetChanges):
             except OSError:  # another file system, or one without links
                 shutil.copyfile(self.path(item), path)
             told = [getattr(item, name) or "" for name in columns]
-            rows.append([place, *told] if boxes else [place, item.label or "", *told])
-        head = ["file", *columns] if boxes else ["file", "label", *columns]
+            rows.append([place, *([] if boxes else list_cells(item, findings)), *told])
+        head = ["file", *([] if boxes else ["label"] if findings is None else findings), *columns]
         write_atomically(temporary / TABLE, write_csv([head, *rows]).encode())
         if boxes:
             places = [row[0] for row in rows]
@@ -194,6 +221,13 @@ class Datasets(DatasetChanges):
         for digest in gone:
             self.forget_file(digest)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def list_cells(item: DatasetItem, findings: Sequence[str] | None) -> list[str]:
+    """List what a table says of a picture: its class, or of each finding 1, 0, or nothing where nobody told."""
+    if findings is None:
+        return [item.label or ""]
+    return [str((item.labels or {}).get(name, "")) for name in findings]
 
 
 def list_box_rows(item: DatasetItem, place: str) -> list[list[str]]:
@@ -233,6 +267,7 @@ def _find_version(session: Session, id: str, number: int) -> DatasetVersionRow:
 
 
 def _digest(data: DatasetRow, items: Sequence[DatasetItemRow]) -> str:
-    held = [[item.id, *(getattr(item, name) for name in _SAID)] for item in items]
+    names = _HELD if data.task == "multilabel" else _SAID  # others keep the digest that they have always had
+    held = [[item.id, *(getattr(item, name) for name in names)] for item in items]
     told = {"classes": data.classes, "ordered": data.ordered, "kind": data.kind, "items": held}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

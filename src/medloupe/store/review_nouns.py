@@ -87,6 +87,8 @@ def check_opinion(
             )
     if verdict == LABEL and case.task == "multiclass" and len(labels) != 1:
         raise StoreError("A picture has one of these classes.", "Choose one, or discard the case.")
+    if case.task == "multilabel" and len(set(labels)) != len(labels):
+        raise StoreError("A label is named twice.", "Name each once.")
     if verdict == LABEL and case.task == "detection" and boxes is None:
         raise StoreError("Boxes are needed.", "Send them, or an empty list where there is nothing.")
     if len(boxes or ()) > MOST_BOXES:

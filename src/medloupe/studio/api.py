@@ -21,6 +21,7 @@ from medloupe.serving.http.threads import run_change, run_file, run_read, run_wr
 from medloupe.store.dataset_nouns import MOST_BOXES, DatasetChange, DatasetClass, StoredDataset
 from medloupe.studio.drawing import draw_boxes
 from medloupe.studio.export import FORMS, write_export
+from medloupe.studio.intake import choose_role
 from medloupe.studio.naming import choose_name
 from medloupe.studio.overview import Overview, find_all, look_at
 from medloupe.studio.state import Studio, studio_of
@@ -31,6 +32,7 @@ DatasetId = Annotated[str, InPath(min_length=1, max_length=64, description="Or i
 ItemId = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
 ChangeNumber = Annotated[int, InPath(ge=1, lt=2**31)]
 RoleName = Literal["sought", "normal", "harmless", "none"]
+Labels = Annotated[list[Annotated[str, Field(max_length=100)]], Field(max_length=100)]
 Items = Annotated[list[Annotated[str, Field(max_length=32)]], Field(max_length=20_000)]
 
 
@@ -51,8 +53,8 @@ class DatasetIn(BaseModel):
     kind: str = Field("", max_length=60, description='Of picture, in words, such as "chest X-ray".')
     classes: list[ClassIn] = Field(default_factory=list, max_length=100)
     ordered: bool = Field(False, description="Whether the classes are grades, from normal to worst.")
-    task: Literal["multiclass", "detection", "ecg"] = Field(
-        "multiclass", description="One class a picture, boxes, or one class an ECG."
+    task: Literal["multiclass", "multilabel", "detection", "ecg"] = Field(
+        "multiclass", description="One class a picture, any number of findings a picture, boxes, or one class an ECG."
     )
 
 
@@ -83,6 +85,9 @@ class ChangeIn(BaseModel):
     items: Items = Field(default_factory=list)
     groups: list[Items] = Field(default_factory=list, max_length=20_000, description="Of join: whose patient is one.")
     label: str | None = Field(None, max_length=100, description="Of relabel: the class, or null for none.")
+    labels: Labels | None = Field(
+        None, description="Of relabel, of several findings: those that are there; null where nobody is to have looked."
+    )
     patient: str | None = Field(None, max_length=100, description="Of assign.")
     site: str | None = Field(None, max_length=100, description="Of assign.")
     boxes: list[DrawnBoxIn] | None = Field(
@@ -91,10 +96,12 @@ class ChangeIn(BaseModel):
     why: str = Field("", max_length=200)
 
 
-def read_class_list(told: list[ClassIn]) -> list[DatasetClass]:
-    """Read classes, recognising the roles of those that have none."""
+def read_class_list(told: list[ClassIn], *, several: bool = False) -> list[DatasetClass]:
+    """Read classes, recognising the roles of those that have none; several: findings of which there may be more."""
     roles = recognise_roles([c.name for c in told])
-    return [DatasetClass(name=c.name.strip(), role=c.role or roles.of(c.name)) for c in told]
+    return [
+        DatasetClass(name=c.name.strip(), role=c.role or choose_role(roles.of(c.name), several=several)) for c in told
+    ]
 
 
 @router.get("/api/v1/datasets", summary="All data sets")
@@ -117,7 +124,7 @@ async def create(request: Request, wish: DatasetIn) -> dict[str, Any]:
             name,
             title=wish.title,
             kind=wish.kind,
-            classes=read_class_list(wish.classes),
+            classes=read_class_list(wish.classes, several=wish.task == "multilabel"),
             ordered=wish.ordered,
             task=wish.task,
             by=person.name,
@@ -156,9 +163,13 @@ async def remove(request: Request, id: DatasetId) -> Response:
 async def classes(request: Request, id: DatasetId, wish: ClassesIn) -> dict[str, Any]:
     """Their names, roles and order: of those that are sought the first is the most dangerous."""
     person = require(request, "trainer")
-    told = read_class_list(wish.classes)
-    made = await run_write(studio_of(request).sets.set_classes, id, told, ordered=wish.ordered, by=person.name)
-    return asdict(made)
+    sets = studio_of(request).sets
+
+    def work() -> StoredDataset:
+        told = read_class_list(wish.classes, several=sets.get(id).several)
+        return sets.set_classes(id, told, ordered=wish.ordered, by=person.name)
+
+    return asdict(await run_write(work))
 
 
 @router.get("/api/v1/datasets/{id}/items", summary="The pictures of a data set")
@@ -277,6 +288,8 @@ def make_change(studio: Studio, id: str, wish: ChangeIn, *, by: str) -> DatasetC
         return sets.leave_out(id, wish.items, by=by, why=wish.why)
     if wish.action == "bring_back":
         return sets.bring_back(id, wish.items, by=by)
+    if wish.action == "relabel" and sets.get(id).several and wish.label is None:
+        return sets.tell_findings(id, wish.items, wish.labels, by=by, why=wish.why)
     if wish.action == "relabel":
         return sets.relabel(id, wish.items, wish.label, by=by, why=wish.why)
     if wish.action == "join":

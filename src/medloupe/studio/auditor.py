@@ -11,7 +11,7 @@ import shutil
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from medloupe.errors import MedloupeError
 from medloupe.jobs.local import LocalProcess
+from medloupe.retrain.roles import find_taught
 from medloupe.store.dataset_nouns import StoredDataset
 from medloupe.store.datasets import TABLE, Datasets
 from medloupe.utils.files import write_cache
@@ -142,15 +143,18 @@ class Auditor:
         data, items = self._sets.get(dataset), self._sets.items(dataset)
         if data.boxed:
             items = [item for item in items if item.boxes is not None]
-            labels = {name for item in items for name in item.shown_labels}
+            labels = [name for item in items for name in item.shown_labels]
+        elif data.several:
+            labels = find_taught(data.classes, items)
         else:
-            labels = {item.label for item in items} - {None}
-        if len(items) < LEAST_ITEMS or len(labels) < (1 if data.boxed else 2):
+            labels = [item.label for item in items if item.label is not None]
+        if len(items) < LEAST_ITEMS or len(set(labels)) < (1 if data.boxed or data.several else 2):
             return {}
         folder = self._folder(dataset)
         try:
-            self._sets.write_folder(folder, items, boxes=data.boxed)
-            command = [sys.executable, "-m", "medloupe", "check", *name_data(folder / TABLE, data)]
+            findings = data.labels if data.several else None
+            self._sets.write_folder(folder, items, boxes=data.boxed, findings=findings)
+            command = [sys.executable, "-m", "medloupe", "check", *name_data(folder / TABLE, data, labels)]
             environment = {"MEDLOUPE_HOME": str(self._sets.home)}
             with LocalProcess([*command, "--json"], "audit:0", environment=environment, memory=MEMORY) as process:
                 self._process = process
@@ -189,15 +193,16 @@ class Auditor:
         return self._sets.home / "datasets" / "audits" / f"{dataset}.json"
 
 
-def name_data(table: Path, data: StoredDataset) -> list[str]:
-    """Name what `Datasets.write_folder` wrote, by its table, to `medloupe`: where it lies, and which column is what."""
+def name_data(table: Path, data: StoredDataset, learned: Sequence[str] = ()) -> list[str]:
+    """Name what `Datasets.write_folder` wrote, by its table, to `medloupe`: where it lies, and which column is what.
+
+    learned: of several findings a picture those that are learned, each a column.
+    """
     with table.open(encoding="utf-8") as f:
         names = f.readline().strip().split(",")
     told = {"--image": "file", "--labels": "label", "--patient": "patient", "--split": "split"}
     given = [part for option, name in told.items() if name in names for part in (option, name)]
-    return [
-        str(table.parent if data.boxed else table),
-        *given,
-        "--task",
-        "detection" if data.boxed else "classification",
-    ]
+    if data.several:
+        given += ["--labels", ",".join(learned)]
+    task = "detection" if data.boxed else "multilabel" if data.several else "classification"
+    return [str(table.parent if data.boxed else table), *given, "--task", task]

@@ -50,6 +50,7 @@ def view_comparison(
     if figures is None:
         return {**base, "figures": None, "error": candidate.error}
     t, gate = lang.t, figures.gate
+    aucs = {} if figures.paired is None else {row.label: row.auc for row in figures.paired.per_label}
     answers = candidate.version == seen.production
     return {
         **base,
@@ -69,6 +70,7 @@ def view_comparison(
                 "n": line.n,
                 "sensitivity": _view_pair(line.sensitivity, lang, percent=True),
                 "specificity": _view_pair(line.specificity, lang, percent=True),
+                "auc": _view_pair(aucs.get(line.label), lang),
             }
             for line in figures.lines
         ],
@@ -142,7 +144,8 @@ def _view_rows(figures: CandidateFigures, lang: Language) -> list[dict[str, Any]
         rows.append({"title": t("loop.auc"), **(_view_pair(figures.paired.auc, lang) or {})})
         balanced = _view_pair(figures.paired.balanced_accuracy, lang, percent=True)
         rows.append({"title": t("loop.balanced"), **(balanced or {})})
-    for key, told in (("wrong_new", figures.fresh), ("wrong_all", figures.prequential)):
+    of = "findings_" if figures.several else ""
+    for key, told in ((f"{of}wrong_new", figures.fresh), (f"{of}wrong_all", figures.prequential)):
         rows += _view_prequential(key, told, lang)
     return rows
 
@@ -193,9 +196,7 @@ def _view_flips(figures: CandidateFigures, lang: Language) -> dict[str, Any]:
         return [
             {
                 "item": f.item,
-                "words": lang.t(
-                    "loop.flip", truth=lang.label(f.truth), before=lang.label(f.before), after=lang.label(f.after)
-                ),
+                "words": _say_flip(f, lang),
             }
             for f in flips[:SHOWN]
         ]
@@ -206,7 +207,7 @@ def _view_flips(figures: CandidateFigures, lang: Language) -> dict[str, Any]:
         ("neither", [f for f in figures.flips if not f.worse and not f.better]),
     ]
     return {
-        "words": lang.t("loop.flipped", n=figures.flipped),
+        "words": lang.t("loop.findings_flipped" if figures.several else "loop.flipped", n=figures.flipped),
         "parts": [
             {"kind": kind, "title": lang.t(f"loop.flips_{kind}", n=len(flips)), "flips": show(flips)}
             for kind, flips in parts
@@ -215,9 +216,18 @@ def _view_flips(figures: CandidateFigures, lang: Language) -> dict[str, Any]:
     }
 
 
+def _say_flip(flip: Flip, lang: Language) -> str:
+    if not flip.finding:
+        said = {name: lang.label(getattr(flip, name)) for name in ("truth", "before", "after")}
+        return lang.t("loop.flip", **said)
+    said = {name: lang.t(f"loop.is_{getattr(flip, name)}") for name in ("truth", "before", "after")}
+    return lang.t("loop.flip_finding", label=lang.label(flip.finding), **said)
+
+
 def _view_added(added: Mapping[str, Any], lang: Language) -> dict[str, Any]:
     def rows(counts: Mapping[str, int], *, labels: bool = False) -> list[tuple[str, int]]:
-        return [(lang.label(name) if labels else name, n) for name, n in counts.items()]
+        none = lang.t("review.none_of_these")
+        return [((lang.label(name) or none) if labels else name, n) for name, n in counts.items()]
 
     t = lang.t
     bases = {t(_BASES[name]) if name in _BASES else name: n for name, n in added["bases"].items()}
@@ -251,14 +261,18 @@ def _view_contradicted(told: Mapping[str, Any], lang: Language) -> dict[str, Any
                 "case": case["case"],
                 "short": case["case"][:8],
                 "readers": lang.join(case["readers"]),
-                "words": lang.t(
-                    "loop.contradicted_case",
-                    given=lang.label(case["given"]),
-                    likely=lang.label(case["likely"]),
-                    own=lang.percent(case["probability_given"]),
-                    other=lang.percent(case["probability_likely"]),
-                ),
+                "words": _say_contradicted(case, lang),
             }
             for case in told["cases"][:MOST_CASES]
         ],
     }
+
+
+def _say_contradicted(case: Mapping[str, Any], lang: Language) -> str:
+    own, other = (lang.percent(case[name]) for name in ("probability_given", "probability_likely"))
+    finding = case.get("finding")
+    if finding:
+        key = "there" if case["given"] == finding else "absent"
+        return lang.t(f"loop.contradicted_{key}", label=lang.label(finding), own=own, other=other)
+    given, likely = lang.label(case["given"]), lang.label(case["likely"])
+    return lang.t("loop.contradicted_case", given=given, likely=likely, own=own, other=other)

@@ -40,13 +40,14 @@ class Remedy:
     groups
         The pictures that are joined.
     label
-        The class that they get.
+        The class that they get; of several findings a picture, labels.
     """
 
     action: str
     items: tuple[str, ...] = ()
     groups: tuple[tuple[str, ...], ...] = ()
     label: str | None = None
+    labels: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +85,7 @@ def find_in_rows(data: StoredDataset, items: Sequence[DatasetItem]) -> list[Data
     for item in items:
         by_digest[item.digest].append(item)
     same = [group for group in by_digest.values() if len(group) > 1]
-    clashing = [g for g in same if len({item.label for item in g if item.label is not None}) > 1]
+    clashing = [g for g in same if len({item.told for item in g if item.told is not None}) > 1]
     copies = [g for g in same if g not in clashing]
     found: list[DatasetFinding] = []
     if clashing:
@@ -92,19 +93,19 @@ def find_in_rows(data: StoredDataset, items: Sequence[DatasetItem]) -> list[Data
     if copies:
         found.append(_of_sets("duplicates", "notice", sum(len(g) - 1 for g in copies), copies))
     cases = {**{name: set[str]() for name in data.labels}, **count_cases(data, items)}
-    if items and sum(bool(seen) for seen in cases.values()) < (1 if data.boxed else 2):
-        kind = "no_boxes" if data.boxed else "one_class"
+    if items and sum(bool(seen) for seen in cases.values()) < (1 if data.boxed or data.several else 2):
+        kind = "no_boxes" if data.boxed else "no_findings" if data.several else "one_class"
         found.append(DatasetFinding(kind=kind, level="serious", count=len(items)))
     elif items:
         for name, seen in cases.items():
             if len(seen) < FEW:
                 level = "serious" if len(seen) < 2 else "warning"
                 found.append(DatasetFinding(kind="small_class", level=level, count=len(seen), label=name))
-    if unlabelled := [item for item in items if (item.boxes if data.boxed else item.label) is None]:
+    if unlabelled := [item for item in items if (item.boxes if data.boxed else item.told) is None]:
         sets = tuple((item.id,) for item in unlabelled[:MOST_SETS])
         found.append(
             DatasetFinding(
-                kind="unlooked" if data.boxed else "unlabelled",
+                kind="unlooked" if data.boxed else "untold" if data.several else "unlabelled",
                 level="notice",
                 count=len(unlabelled),
                 sets=sets,
@@ -151,7 +152,7 @@ def _settled(kind: str, members: Sequence[DatasetItem]) -> bool:
     """Whether what was to be decided of near copies is: that they are of one patient, or of one class."""
     if kind == "near_duplicates":
         return len({item.patient for item in members}) == 1 and members[0].patient is not None
-    return len({item.label for item in members}) == 1
+    return len({item.told for item in members}) == 1
 
 
 def _of_sets(kind: str, level: str, count: int, sets: Sequence[Sequence[DatasetItem]]) -> DatasetFinding:
@@ -164,10 +165,13 @@ def _of_sets(kind: str, level: str, count: int, sets: Sequence[Sequence[DatasetI
     if kind in _OUT:
         remedies.append(Remedy(action="leave_out", items=tuple({i.id: None for s in sets for i in s})[:MOST_AT_ONCE]))
     if kind in _RELABELLED:
-        labels = sorted({item.label for s in sets for item in s if item.label is not None})
+        told = [item for s in sets for item in s if item.told is not None]
+        labels = sorted({item.label for item in told if item.label is not None})
+        several = sorted({item.found for item in told if item.labels is not None})
         every = tuple({i.id: None for s in sets for i in s})
-        if len(labels) <= 3 and len(sets) <= 5:
+        if len(labels) + len(several) <= 3 and len(sets) <= 5:
             remedies += [Remedy(action="relabel", items=every, label=name) for name in labels]
+            remedies += [Remedy(action="relabel", items=every, labels=names) for names in several]
     return DatasetFinding(
         kind=kind,
         level=level,

@@ -1,7 +1,8 @@
-"""Unpack an archive and read it as a data set, in a process of its own: python -m medloupe.studio.importer ZIP FOLDER.
+"""Unpack an archive and read it as a data set, in a process of its own.
 
-The last line of what it prints is JSON: what was read, or why it cannot be. Archives and tables of strangers may need
-much memory, or crash what reads them; that then is this process.
+It is started by `python -m medloupe.studio.importer ZIP FOLDER TASK FINDING…`. The last line of what it prints is JSON:
+what was read, or why it cannot be. Archives and tables of strangers may need much memory, or crash what reads them;
+that then is this process.
 """
 
 from __future__ import annotations
@@ -10,17 +11,21 @@ import json
 import re
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from medloupe.data.readers.annotations.documents import read_json
 from medloupe.data.readers.base import natural_key
 from medloupe.data.reading import read
-from medloupe.data.records import Record
+from medloupe.data.records import Dataset, Record
 from medloupe.ecg.files import read_ecg
-from medloupe.errors import MedloupeError, SignalError
+from medloupe.errors import ColumnError, DataError, MedloupeError, QuestionError, SignalError
 from medloupe.jobs.inside import end_with_worker, open_progress
+from medloupe.store.datasets import TABLE
 from medloupe.studio.exchange import ClassedPicture, read_classes_of_export
+from medloupe.studio.export import FINDINGS
 from medloupe.studio.recordings import name_packed, pack_signal
 from medloupe.studio.unpack import unpack
 
@@ -28,33 +33,46 @@ _PACKED = ".packed-"  # before the number of an ECG that was written anew; hidde
 _SITE = re.compile(r"^(site|hospital|clinic|cent(re|er)|institution|location)s?([_ ]?(id|name))?$", re.IGNORECASE)
 
 
-def import_archive(archive: Path, folder: Path) -> dict[str, Any]:
+def import_archive(
+    archive: Path, folder: Path, task: str = "multiclass", findings: Sequence[str] = ()
+) -> dict[str, Any]:
     """Unpack an archive and read what is in it.
+
+    Parameters
+    ----------
+    archive, folder
+        The file, and where it is unpacked.
+    task
+        Of the data set that it comes into: "multilabel" where a picture may have several findings.
+    findings
+        Those that the data set has: columns of a table that are called so are these.
 
     Returns
     -------
     dict
-        "labels", "task", "notes", and "records" of "file", "path", "label", "patient", "site", "split", "boxes".
+        "labels", "task", "notes", and "records" of "file", "path", "label", "labels", "patient", "site", "split" and
+        "boxes".
 
     Raises
     ------
     MedloupeError
-        It is refused, or holds no data set of pictures with one class each or boxes, or of ECGs with one class each.
+        It is refused, or holds no data set of pictures with classes, findings or boxes, or of ECGs with one class each.
     OSError
         The disk is full.
     """
     say = open_progress()
     folder.mkdir(parents=True)
     unpack(archive, folder, None if say is None else lambda done, total: say("unpacking", done, total))
-    exported = read_classes_of_export(folder)
+    several = task == "multilabel"
+    exported = read_classes_of_export(folder, several=several)
     if exported is not None:
-        return _describe_export(*exported)
-    data = read(folder)
+        return _describe_export(*exported, several=several)
+    data = _read_unpacked(folder, findings, several=several)
     ecgs = data.modality == "ecg" and data.task == "multiclass"
-    if not ecgs and (data.modality != "image" or data.task not in ("multiclass", "detection")):
+    if not ecgs and (data.modality != "image" or data.task not in ("multiclass", "multilabel", "detection")):
         raise MedloupeError(
             f"The archive holds {data.things} of the task {data.task}.",
-            "The studio takes pictures with one class each or with boxes, and ECGs with one class each; others are"
+            "The studio takes pictures with classes, findings or boxes, and ECGs with one class each; others are"
             " trained with medloupe train.",
         )
     return {
@@ -64,9 +82,10 @@ def import_archive(archive: Path, folder: Path) -> dict[str, Any]:
         "records": [
             {
                 **(_keep_ecg(r, folder, k) if ecgs else _place(r, folder)),
-                "label": None
-                if data.task == "detection"
-                else next((name for name, value in r.labels.items() if value == 1), None),
+                "label": next((name for name, value in r.labels.items() if value == 1), None)
+                if data.task == "multiclass"
+                else None,
+                "labels": dict(r.labels) or None if data.task == "multilabel" else None,
                 "boxes": None if data.task != "detection" or r.boxes is None else [asdict(box) for box in r.boxes],
                 "patient": r.patient,
                 "site": _site(r.columns),
@@ -75,6 +94,27 @@ def import_archive(archive: Path, folder: Path) -> dict[str, Any]:
             for k, r in enumerate(data.records)
         ],
     }
+
+
+def _read_unpacked(folder: Path, findings: Sequence[str], *, several: bool) -> Dataset:
+    """Read a folder; one that the studio wrote says which columns of its table are findings. Raises DataError."""
+    said = next(iter(sorted(folder.rglob(FINDINGS))), None)
+    if said is None:
+        try:
+            return read(folder, task="multilabel" if several else None)
+        except QuestionError as e:
+            if not several:
+                raise
+            if findings:
+                with suppress(ColumnError):
+                    return read(folder, labels=",".join(findings), task="multilabel")
+            hint = "Add the findings to the data set first, called as their columns are."
+            raise DataError(e.message, hint) from e
+    told = read_json(said)
+    names = told.get("labels") if isinstance(told, Mapping) else None
+    if not isinstance(names, list) or not names or not all(isinstance(n, str) and "," not in n for n in names):
+        raise DataError(f"{FINDINGS} does not list the findings.", "Take the version away anew, or leave it out.")
+    return read(said.parent / TABLE, image="file", labels=",".join(names), task="multilabel")
 
 
 def _place(record: Record, folder: Path) -> dict[str, str]:
@@ -101,17 +141,20 @@ def _keep_ecg(record: Record, folder: Path, number: int) -> dict[str, str]:
     return {"file": name_packed(record.id), "path": path.name}
 
 
-def _describe_export(tool: str, pictures: Sequence[ClassedPicture], notes: Sequence[str]) -> dict[str, Any]:
+def _describe_export(
+    tool: str, pictures: Sequence[ClassedPicture], notes: Sequence[str], *, several: bool
+) -> dict[str, Any]:
     """Describe pictures with the classes that people gave them in an annotation tool."""
     return {
-        "labels": sorted({p.label for p in pictures if p.label is not None}, key=natural_key),
-        "task": "multiclass",
+        "labels": sorted({name for p in pictures for name in (p.labels or [p.label]) if name}, key=natural_key),
+        "task": "multilabel" if several else "multiclass",
         "notes": [f"Classes were read from an export of {tool}.", *notes],
         "records": [
             {
                 "file": p.name,
                 "path": p.file,
                 "label": p.label,
+                "labels": p.labels,
                 "patient": p.patient,
                 "site": p.site,
                 "split": None,
@@ -126,11 +169,11 @@ def _site(columns: Mapping[str, str]) -> str | None:
     return next((text for name, text in columns.items() if _SITE.match(name.strip())), None)
 
 
-def main(archive: str, folder: str) -> int:
+def main(archive: str, folder: str, task: str = "multiclass", *findings: str) -> int:
     """Print what was read, or why it cannot be; the exit status."""
     end_with_worker()
     try:
-        print(json.dumps(import_archive(Path(archive), Path(folder))))
+        print(json.dumps(import_archive(Path(archive), Path(folder), task, findings)))
     except MedloupeError as e:
         print(json.dumps({"error": f"{e.message} {e.hint}".strip()}))
     except OSError as e:
@@ -139,4 +182,4 @@ def main(archive: str, folder: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:3]))
+    sys.exit(main(*sys.argv[1:]))

@@ -9,10 +9,11 @@ import shutil
 import sys
 import threading
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medloupe.data.labels import recognise_roles
+from medloupe.data.labels import Role, recognise_roles
 from medloupe.data.modalities import START_BYTES
 from medloupe.ecg.files import is_ecg_bytes
 from medloupe.ecg.parsers import EcgParsers
@@ -35,6 +36,7 @@ _ARCHIVE = b"PK\x03\x04"
 _LONGEST_SAID = 100
 _HELD = {
     "multiclass": "one class for each picture",
+    "multilabel": "several findings for each picture",
     "detection": "boxes on pictures",
     "ecg": "one class for each ECG",
 }
@@ -80,7 +82,21 @@ class Intake:
         label, patient, site = (_said(meta.get(name)) for name in ("label", "patient", "site"))
         source = str(meta.get("source", ""))
         origin = {"source": source if source in _SOURCES else "files", "upload": key}
-        new = NewItem(key=key, data=data, file=_file(meta), label=label, patient=patient, site=site, origin=origin)
+        labels = None
+        if "labels" in meta:
+            told = {name.strip() for name in str(meta["labels"]).split(",")} - {""}
+            names = self._sets.get(dataset).labels
+            labels = dict.fromkeys(names, 0) | dict.fromkeys(sorted(told), 1)
+        new = NewItem(
+            key=key,
+            data=data,
+            file=_file(meta),
+            label=label,
+            labels=labels,
+            patient=patient,
+            site=site,
+            origin=origin,
+        )
         (item,) = self._sets.add(dataset, [new], by=by, batch=str(meta.get("batch", ""))[:64])
         return item
 
@@ -152,7 +168,7 @@ class Intake:
         shutil.rmtree(folder, ignore_errors=True)  # of a server that was killed in the middle
         try:
             data = self._sets.get(upload.dataset_id)
-            told = _read_archive(path, folder)
+            told = _read_archive(path, folder, data.task, data.labels if data.several else ())
             if told["task"] != data.task:
                 raise StoreError(
                     f"The archive holds {_HELD[told['task']]}, and the data set {_HELD[data.task]}.",
@@ -172,8 +188,10 @@ class Intake:
         def add(now: Sequence[DatasetClass]) -> Sequence[DatasetClass]:
             known = [c.name for c in now]
             roles = recognise_roles([*known, *(name for name in labels if name not in known)])
-            return [*now, *(DatasetClass(name=n, role=roles.of(n)) for n in labels if n not in known)]
+            return [*now, *(DatasetClass(name=n, role=choose(roles.of(n))) for n in labels if n not in known)]
 
+        several = self._sets.get(dataset).several
+        choose = partial(choose_role, several=several)
         self._sets.edit_classes(dataset, add, by=by)
 
     def _thumb_path(self, digest: str) -> Path:
@@ -186,8 +204,13 @@ class Intake:
             write_atomically(path, jpeg)
 
 
-def _read_archive(path: Path, folder: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "medloupe.studio.importer", str(path), str(folder)]
+def choose_role(recognised: Role, *, several: bool) -> Role:
+    """Choose what a class means that nobody told: findings of which there may be several are looked for."""
+    return "sought" if several and recognised == "none" else recognised
+
+
+def _read_archive(path: Path, folder: Path, task: str, findings: Sequence[str]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "medloupe.studio.importer", str(path), str(folder), task, *findings]
     with LocalProcess(command, "import:0", memory=IMPORT_MEMORY) as process:
         status = process.wait(IMPORT_SECONDS)
         if status is None:
@@ -209,6 +232,7 @@ def _new_item(folder: Path, upload: DatasetUpload, record: Mapping[str, Any]) ->
         data=data,
         file=record["file"],
         label=label,
+        labels=record.get("labels"),
         patient=patient or _said(upload.meta.get("patient")),
         site=site or _said(upload.meta.get("site")),
         split=split,

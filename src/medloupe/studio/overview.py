@@ -104,7 +104,12 @@ def look_at(studio: Studio, id: str) -> Overview:
 
 
 def list_names(data: StoredDataset, item: DatasetItem) -> tuple[str, ...]:
-    """List the classes under which a picture is counted: its own, those of its boxes, or "" where nobody has told."""
+    """List the classes under which a picture is counted: its own, those of its boxes, or "" where nobody has told.
+
+    A picture that was told to have none of several findings is counted under none.
+    """
+    if data.several:
+        return ("",) if item.labels is None else item.found
     if data.boxed:
         return ("",) if item.boxes is None else item.shown_labels
     return (item.label or "",)

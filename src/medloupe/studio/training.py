@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medloupe.errors import StoreError, UnknownError
-from medloupe.retrain.roles import choose_roles
+from medloupe.retrain.roles import choose_roles, find_taught
 from medloupe.store.database import transaction
 from medloupe.store.dataset_nouns import DatasetClass, DatasetItem, DatasetVersion, StoredDataset
 from medloupe.store.datasets import Datasets
@@ -45,24 +45,21 @@ def start_training(sets: Datasets, queue: JobQueue, id: str, *, by: str) -> Data
     UnknownError
         There is no such data set.
     StoreError
-        It cannot be learned from: fewer than two classes, or a class with fewer than LEAST cases.
+        It cannot be learned from: fewer than two classes (or no finding), or a class with fewer than LEAST cases.
     """
     found = find_training(sets, queue, id)
     if found is not None and found.open:
         return found
-    data = sets.get(id)
-    cases = count_cases(data, sets.items(id))
-    small = sorted(name for name, seen in cases.items() if len(seen) < LEAST)
-    if len(cases) < (1 if data.boxed else 2) or small:
-        few = "No box is drawn" if data.boxed else f"There are fewer than two classes with {data.things}"
-        what = f"The class {small[0]!r} has one case" if small else few
-        raise StoreError(f"{what}, so there is nothing to learn from.", f"At least {LEAST} cases a class.")
+    data, items = sets.get(id), sets.items(id)
+    if why := find_obstacle(data, items):
+        raise StoreError(f"{why}, so there is nothing to learn from.", f"At least {LEAST} cases a class.")
     version = sets.freeze(id, by=by)
     table = sets.version_folder(id, version.number)
-    arguments = [*name_data(table, data), "--name", data.name, "--held"]
+    learned = find_taught(version.classes, items) if data.several else list(count_cases(data, items))
+    arguments = [*name_data(table, data, learned), "--name", data.name, "--held"]
     if data.kind:
         arguments += ["--kind", data.kind]
-    arguments += tell_roles([c for c in version.classes if c.name in cases], ordered=version.ordered)
+    arguments += tell_roles([c for c in version.classes if c.name in learned], ordered=version.ordered)
     with transaction(sets.engine, write=True) as session:
         again = sets.freeze_within(session, id, by=by)  # locks the data set: of two who ask, one adds the job
         if again.number != version.number:
@@ -73,11 +70,32 @@ def start_training(sets: Datasets, queue: JobQueue, id: str, *, by: str) -> Data
         return DatasetTraining(version=sets.freeze_within(session, id, by=by, job=job.id), job=job)
 
 
+def find_obstacle(data: StoredDataset, items: Sequence[DatasetItem]) -> str:
+    """Say why a data set cannot be learned from; "" where it can be."""
+    cases = count_cases(data, items)
+    small = sorted(name for name, seen in cases.items() if len(seen) < LEAST)
+    if small:
+        return f"The class {small[0]!r} has one case"
+    if data.several:
+        if usual := sorted(name for name in cases if _count_absent(name, items) < LEAST):
+            return f"Fewer than {LEAST} cases are told to be without {usual[0]!r}"
+        return "" if cases else "No finding is told"
+    if len(cases) < (1 if data.boxed else 2):
+        return "No box is drawn" if data.boxed else f"There are fewer than two classes with {data.things}"
+    return ""
+
+
+def _count_absent(name: str, items: Iterable[DatasetItem]) -> int:
+    """Count the independent cases that were told to be without a finding."""
+    return len({item.patient or item.digest for item in items if (item.labels or {}).get(name) == 0})
+
+
 def count_cases(data: StoredDataset, items: Iterable[DatasetItem]) -> dict[str, set[str]]:
     """List the independent cases of each class that has any: patients, or pictures that nobody is told of."""
     cases: dict[str, set[str]] = {}
     for item in items:
-        for name in item.shown_labels if data.boxed else (item.label,):
+        own = item.shown_labels if data.boxed else item.found if data.several else (item.label,)
+        for name in own:
             if name is not None:
                 cases.setdefault(name, set()).add(item.patient or item.digest)
     return cases

@@ -39,7 +39,7 @@ UploadId = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
 VERSION = "1.0.0"
 _ID = re.compile(r"[0-9a-f]{32}")
 _CHUNK = "application/offset+octet-stream"
-_FIELDS = ("id", "file", "label", "patient", "site", "source", "batch", "sha256")
+_FIELDS = ("id", "file", "label", "labels", "patient", "site", "source", "batch", "sha256")
 _MOST_META = 4096  # letters
 _TOLD = {
     "Tus-Resumable": VERSION,
@@ -100,7 +100,9 @@ async def options(request: Request, id: DatasetId) -> Response:
     openapi_extra=_ANNOUNCING,
 )
 async def create(request: Request, id: DatasetId) -> UploadOut:
-    """Upload-Length, and Upload-Metadata with `file`, `label`, `patient`, `site`, `sha256`, `batch` and `id`.
+    """Upload-Length, and Upload-Metadata with `file`, `label`, `labels`, `patient`, `site`, `sha256`, `batch`, `id`.
+
+    `labels`: of several findings those that are there, by commas; empty where none is, left out where nobody told.
 
     With the whole file as the body it is taken in at once. A picture that cannot be read is refused with 415 or 422.
     """

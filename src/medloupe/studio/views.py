@@ -11,8 +11,9 @@ from medloupe.data.labels import ROLES
 from medloupe.serving.web.language import Language
 from medloupe.store.dataset_nouns import DatasetChange, DatasetItem
 from medloupe.studio.findings import DatasetFinding, Remedy
+from medloupe.studio.labelling import is_complete
 from medloupe.studio.overview import Overview, find_all, list_names
-from medloupe.studio.training import LEAST, count_cases
+from medloupe.studio.training import find_obstacle
 
 SHOWN = 12  # pictures of a class
 _EXAMPLES = 6  # sets of a finding
@@ -54,8 +55,9 @@ def view_overview(seen: Overview, lang: Language) -> dict[str, Any]:
         "coming": [_coming(u, lang) for u in seen.uploads if not u.error],
         "accept": ECG_FILES if seen.data.ecgs else PICTURE_FILES,
         "drawn": _drawn(seen) if seen.data.boxed else None,
+        "told": _told(seen) if seen.data.several else None,
         "training": view_training(seen, lang),
-        "ready": _ready(seen),
+        "ready": not find_obstacle(seen.data, seen.items),
         "versions": seen.versions,
         "steps": _steps(seen),
     }
@@ -146,7 +148,8 @@ def _remedy(remedy: Remedy, finding: DatasetFinding, lang: Language) -> dict[str
     elif remedy.action == "join":
         words = lang.t("studio.join", n=len(remedy.groups))
     else:
-        words = lang.t("studio.relabel", label=remedy.label or "")
+        names = remedy.label or lang.join(list(remedy.labels or ())) or lang.t("feedback.none_of_these")
+        words = lang.t("studio.relabel", label=names)
     return {"words": words, "body": json.dumps({**asdict(remedy), "why": finding.kind})}
 
 
@@ -155,9 +158,17 @@ def _coming(upload: Any, lang: Language) -> str:
     return lang.t(key, file=str(upload.meta.get("file", "")))
 
 
-def _ready(seen: Overview) -> bool:
-    cases = count_cases(seen.data, seen.items)
-    return len(cases) >= (1 if seen.data.boxed else 2) and all(len(own) >= LEAST for own in cases.values())
+def _told(seen: Overview) -> dict[str, Any]:
+    """Tell of how many pictures it is told which findings they have."""
+    looked = [item for item in seen.items if item.labels is not None]
+    waiting = [item for item in seen.items if not is_complete(seen.data, item)]
+    return {
+        "looked": len(looked),
+        "waiting": len(waiting),
+        "none": sum(not item.found for item in looked),
+        "shown": sorted(seen.items, key=lambda item: is_complete(seen.data, item))[:SHOWN_DRAWN],
+        "more": max(0, len(seen.items) - SHOWN_DRAWN),
+    }
 
 
 def _drawn(seen: Overview) -> dict[str, Any]:
@@ -175,7 +186,7 @@ def _drawn(seen: Overview) -> dict[str, Any]:
 
 def _steps(seen: Overview) -> list[tuple[str, str]]:
     """Tell of each step whether it is done, at hand or to come."""
-    brought = _ready(seen)
+    brought = not find_obstacle(seen.data, seen.items)
     trained = seen.tried is not None
     published = seen.production is not None and seen.production == seen.tried
     done = (brought, trained, published)

@@ -29,6 +29,7 @@ from medloupe.store.dataset_nouns import DatasetClass
 from medloupe.store.tables import now
 from medloupe.studio.api import ChangeIn, make_change
 from medloupe.studio.candidates import freeze_published
+from medloupe.studio.intake import choose_role
 from medloupe.studio.naming import choose_name
 from medloupe.studio.overview import Overview, look_at
 from medloupe.studio.state import Studio, studio_of
@@ -53,7 +54,7 @@ async def studio(request: Request) -> Response:
         return [
             {
                 "data": data,
-                "pictures": sum(home.sets.count(data.id).values()),
+                "pictures": home.sets.count_items(data.id),
                 "at": language_of(request).date(data.created),
                 "answers": data.name in production,
             }
@@ -199,7 +200,8 @@ def _act(home: Studio, id: str, what: str, fields: Mapping[str, list[str]], by: 
         out = [item.id for item in sets.items(id, left_out=True) if item.left_out]
         sets.bring_back(id, out, by=by)
     elif what == "class":
-        sets.edit_classes(id, lambda now: [*now, _with_role(first_value(fields, "name").strip(), now)], by=by)
+        several, name = sets.get(id).several, first_value(fields, "name").strip()
+        sets.edit_classes(id, lambda now: [*now, _with_role(name, now, several=several)], by=by)
     elif what == "role":
         name, role = first_value(fields, "name"), first_value(fields, "role")
         told = DatasetClass(name=name, role=role)  # type: ignore[arg-type]
@@ -221,9 +223,9 @@ def _act(home: Studio, id: str, what: str, fields: Mapping[str, list[str]], by: 
         raise HttpError(422, "bad_form", "The form cannot be read.", "Load the page again.")
 
 
-def _with_role(name: str, others: Sequence[DatasetClass]) -> DatasetClass:
+def _with_role(name: str, others: Sequence[DatasetClass], *, several: bool) -> DatasetClass:
     roles = recognise_roles([*(c.name for c in others), name])
-    return DatasetClass(name=name, role=roles.of(name))
+    return DatasetClass(name=name, role=choose_role(roles.of(name), several=several))
 
 
 async def _render(request: Request, id: str, *, said: str, status: int = 200) -> Response:

@@ -55,8 +55,8 @@ class ReadOptions:
     folders : str or None
         What the folders above the images are, from the top: "split/class", "class/patient", "site/class"; "-" is
         none of these.
-    task : "detection", "classification" or None
-        Whether boxes are to be found, or whole pictures told apart.
+    task : "detection", "classification", "multilabel" or None
+        Whether boxes are to be found, whole pictures told apart, or several findings of each told.
     annotations : Path or None
         The file or folder whose boxes count, where there are several.
     unboxed : "negative", "unknown", "leave-out" or None

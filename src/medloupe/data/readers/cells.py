@@ -130,10 +130,17 @@ def read_presence(column: str, cells: Sequence[str]) -> Labelling:
     return Labelling("multiclass", (column, absent), rows, notes)
 
 
-def read_indicators(columns: Mapping[str, Sequence[str]]) -> Labelling:
+def read_indicators(columns: Mapping[str, Sequence[str]], *, several: bool = False) -> Labelling:
     """Read one 1/0 column a label; blank and uncertain (-1) are missing.
 
     A column "No Finding" is no label: where it is 1, the blanks beside it are absent findings.
+
+    Parameters
+    ----------
+    columns
+        Their cells, by name.
+    several
+        Whether it was told that they do not exclude each other.
 
     Raises
     ------
@@ -156,7 +163,12 @@ def read_indicators(columns: Mapping[str, Sequence[str]]) -> Labelling:
     gaps = sum(len(names) - len(row) for row in rows)
     if gaps:
         notes.append(f"{gaps} cells are blank or uncertain (-1): missing, not absent.")
-    if len(names) > 1 and len(rows) >= _ENOUGH and all(len(r) == len(names) and sum(r.values()) == 1 for r in rows):
+    if (
+        not several
+        and len(names) > 1
+        and len(rows) >= _ENOUGH
+        and all(len(r) == len(names) and sum(r.values()) == 1 for r in rows)
+    ):
         notes.append("Exactly one of them is 1 in every row: they are read as classes that exclude each other.")
         rows = [{name: 1 for name, value in row.items() if value} for row in rows]
         return Labelling("multiclass", names, rows, notes)

@@ -36,12 +36,15 @@ class RowReader:
         The column that names who stated the row.
     boxed : bool
         Whether each row is a box, so that an image with boxes of two kinds has two labels.
+    several : bool
+        Whether it was told that an image may have any number of the labels, so that this is not found out.
     """
 
     columns: tuple[str, ...]
     rows: Sequence[PlacedRow]
     rater: str | None = None
     boxed: bool = False
+    several: bool = False
 
     def cells(self, column: str) -> list[str]:
         """Return one column of the rows."""
@@ -68,7 +71,7 @@ class RowReader:
         if choice.raters:
             return self._read_raters(choice.raters)
         if len(choice.columns) > 1:
-            return cells.read_indicators({name: self.cells(name) for name in choice.columns})
+            return cells.read_indicators({name: self.cells(name) for name in choice.columns}, several=self.several)
         return self._read_column(*choice.columns)
 
     def _read_column(self, name: str) -> cells.Labelling:
@@ -95,8 +98,10 @@ class RowReader:
             together = self._join_rows([_with_pipes(cell, sign) for cell in stated])
             if sign or any("|" in cell for cell in together):
                 return joined.read_joined(name, together)
-        if sign:
-            return joined.read_joined(name, stated, sign)
+        if self.several and cells.is_binary(stated):
+            return cells.read_indicators({name: stated}, several=True)
+        if sign or self.several:
+            return joined.read_joined(name, stated, sign or "|")
         # A 1/0 column named after a finding speaks of it; one called "label" or "target" has classes 0 and 1.
         if normalise_name(name) not in GENERAL and cells.is_binary(stated):
             return cells.read_presence(name, stated)

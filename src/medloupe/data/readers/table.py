@@ -78,7 +78,8 @@ def build(sheet: Sheet, locator: Locator, options: ReadOptions, reader: str) -> 
     drawn = boxes is not None and bool(boxes.by_place)
     if options.task == "detection" and not drawn:
         raise DataError(f"{files.root} holds {len(files.images)} images, but no boxes on them.", LAYOUTS)
-    reader_of = RowReader(sheet.columns, rows, columns.rater, has_boxes)
+    several = options.task == "multilabel"
+    reader_of = RowReader(sheet.columns, rows, columns.rater, has_boxes, several)
     labelling = _read_labels(sheet, columns, reader_of, beside, options, drawn)
     labels, label_notes = settle_labels(reader_of, labelling)
     label_notes += _compare_folders(sheet, columns, labels, beside, options)

@@ -27,11 +27,11 @@ async function walk(entry, found) {
 
 /**
  * Sort files: `direct` have a class by their folder; `packed` are for the server to read as a whole, since there is a
- * table among them or the folders are deeper; `archives` are archives. Of the task "detection" pictures have no class.
+ * table among them or the folders are deeper; `archives` are archives. Of the tasks "detection" and "multilabel" pictures have no class.
  */
 export function sort(files, task = "multiclass") {
   if (task === "ecg") return sortEcgs(files);
-  const boxed = task === "detection";
+  const boxed = task === "detection" || task === "multilabel";
   const seen = files.filter(({ path }) => !HIDDEN.test(path));
   const archives = seen.filter(({ path }) => /\.zip$/i.test(path));
   const rest = seen.filter((one) => !archives.includes(one));

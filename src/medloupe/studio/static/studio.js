@@ -144,7 +144,7 @@ function tell(text) {
 
 // ------------------------------------------------------------------ files
 
-const boxed = root.dataset.task === "detection";  // the pictures have no class of their own
+const boxed = ["detection", "multilabel"].includes(root.dataset.task);  // the pictures have no class of their own
 const whose = () => ({ patient: root.querySelector("[data-patient]").value.trim(), site: root.querySelector("[data-site]").value.trim() });
 const known = () => [...root.querySelectorAll("[data-class]")].map((one) => one.dataset.class);
 

@@ -109,7 +109,8 @@ def score_labels(
     solution = solve(x, targets, [problem], task=task)[0]
     logits = (x @ solution.weight + solution.bias).astype(np.float64)
     if task == "multilabel":
-        return np.where(stated, -np.logaddexp(0, np.where(targets == 1, -logits, logits)), 0.0)
+        given = -np.logaddexp(0, np.where(targets == 1, -logits, logits))
+        return np.where(np.isnan(targets), 0.0, given)
     shifted = logits - logits.max(1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
 
