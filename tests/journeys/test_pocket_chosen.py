@@ -52,7 +52,7 @@ def test_all_of_the_kind_answer_and_the_question_is_asked_once(
     playwright.expect(item).to_contain_text("Chosen: Children")
     others = item.locator(".others li")
     playwright.expect(others).to_have_count(1)
-    playwright.expect(others).to_contain_text("Blunt (adults · cannot say normal)")
+    playwright.expect(others).to_contain_text("Blunt (Adults · Cannot say normal)")
     playwright.expect(item).to_contain_text("on the server only: Own")
     playwright.expect(item.get_by_role("group", name="Is this a child or an adult?")).to_be_visible()
     item.get_by_role("button", name="An adult").click()
