@@ -6,9 +6,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from medloupe.settings import threads
 from places import DATA
+
+# An example may wait for the machine; tests that measure time say so themselves.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 # The shipped check-ups have tests of their own (starter/test_shipped.py); elsewhere only what a test trains is asked.
 os.environ["MEDLOUPE_STARTERS"] = "imagenet"
