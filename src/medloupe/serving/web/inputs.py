@@ -169,7 +169,7 @@ def describe_effects(
     sentence = lang.t(f"{key}lead", alone=percent(z - effects.sum(0)), all=percent(z))
     rows = [
         _effect_bar(
-            lang.t("moved.pair" if e.value else "moved.not_given", **_named_value(e, lang)),
+            lang.t("pair.said" if e.value else "moved.not_given", **_named_value(e, lang)),
             x / scale,
             percent(z - effect),
         )
