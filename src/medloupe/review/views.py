@@ -201,7 +201,7 @@ def _state(case: ReviewCase, lang: Language) -> str:
     if case.disputed:
         return lang.t("review.state_disputed")
     if case.state == OPEN:
-        return lang.t("review.state_open", have=str(len(case.opinions)), wanted=str(case.wanted))
+        return lang.t("review.state_open", have=str(len(case.opinions)), n=case.wanted)
     if case.state == SETTLED:
         where = "placed" if case.item else case.why or "waiting"
         return f"{lang.t('review.state_settled')}: {_outcome(case, lang)} · {lang.t(f'review.why_{where}')}"
