@@ -122,7 +122,7 @@ def test_detection_without_boxes(tmp_path: Path):
         pictures(tmp_path, names={name: (20, 20)}, folder="")
     with pytest.raises(DataError, match="no boxes on them"):
         read(tmp_path, task="detection")
-    with pytest.raises(DataError, match="--task 'boxes' is none of detection and classification"):
+    with pytest.raises(DataError, match="--task 'boxes' is none of detection, classification, multilabel"):
         read(tmp_path, task="boxes")
 
 
