@@ -33,7 +33,7 @@ def test_from_recordings_to_an_answer(tmp_path: Path, open_page: Any) -> None:
     new = wfdb_files(recording("ectopic", 900), tmp_path / "new", "new")
     with running(tmp_path / "home") as live:
         page = open_page(live)
-        watch = Watch(page.context, live.url)
+        watch = Watch(page.context, live.url, patient="/picture")
         clicks = begin(page, "Early beats")
         clicks.choose("input[webkitdirectory]", folder)
         for kind in ("sinus", "ectopic"):
@@ -60,6 +60,30 @@ def test_from_recordings_to_an_answer(tmp_path: Path, open_page: Any) -> None:
             files = {"image": ("x.npz", pack_signal(recording("ectopic", 901)))}
             said = client.post("/api/v1/models/early-beats/predict", files=files).json()
         assert said["prediction"] == "ectopic", said
+
+
+def test_a_small_picture_that_was_not_drawn_in_time_is_asked_for_again(tmp_path: Path, open_page: Any) -> None:
+    asked: list[str] = []
+
+    def busy_at_first(route: Any) -> None:
+        asked.append(route.request.url)
+        if len(asked) < 3:
+            route.fulfill(status=503, headers={"Retry-After": "5"}, body="{}")
+        else:
+            route.continue_()
+
+    with running(tmp_path / "home", "--no-worker") as live:
+        page = open_page(live)
+        begin(page, "Early beats")
+        page.route("**/picture", busy_at_first)
+        page.get_by_label("Another class").fill("sinus")
+        page.get_by_role("button", name="Add", exact=True).click()
+        csv = {"name": "one.csv", "mimeType": "text/csv", "buffer": ecgwriters.text(recording("sinus", 50), time=1.0)}
+        page.locator('[data-class="sinus"] input[data-files]').set_input_files(csv)
+        shown = page.locator('[data-class="sinus"] .thumbs img').first
+        shown.wait_for(timeout=60_000)
+        page.wait_for_function("i => i.complete && i.naturalWidth > 0", arg=shown.element_handle(), timeout=60_000)
+        assert len(set(asked)) == 1 and len(asked) >= 3
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -50,15 +50,21 @@ def log_in(page: Any, name: str) -> None:
 
 
 class Watch:
-    """What a page loaded and complained about."""
+    """What a page loaded and complained about. patient: how addresses end that it asks again when a server is busy."""
 
-    def __init__(self, context: Any, home: str):
+    def __init__(self, context: Any, home: str, *, patient: str = ""):
         self.foreign: list[str] = []
         self.said: list[str] = []
         self._home = home
+        self._patient = patient
         context.on("request", self._request)
-        context.on("console", lambda m: self.said.append(m.text) if m.type in ("error", "warning") else None)
+        context.on("console", self._console)
         context.on("weberror", lambda e: self.said.append(str(e.error)))
+
+    def _console(self, message: Any) -> None:
+        waits = bool(self._patient) and message.location["url"].endswith(self._patient) and "503" in message.text
+        if message.type in ("error", "warning") and not waits:
+            self.said.append(message.text)
 
     def _request(self, request: Any) -> None:
         if not request.url.startswith((self._home, "data:", "blob:")):

@@ -7,6 +7,7 @@ import { MOST_BYTES, MOST_FILES, pack } from "./studio-zip.js";
 
 const QUICK = 700;
 const SLOW = 5000;
+const AGAIN = 5;
 const root = document.querySelector("[data-studio]");
 const say = (name, values = {}) => Object.entries(values)
   .reduce((text, [key, value]) => text.replaceAll(`{${key}}`, value), root.dataset[`say${name}`]);
@@ -92,6 +93,15 @@ function put(name, html) {
 }
 
 document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
+// A busy server has no time to draw every small picture at once (503): one that failed is asked for again, later each time.
+root.addEventListener("error", (event) => {
+  const image = event.target;
+  if (!(image instanceof HTMLImageElement) || !image.src.endsWith("/picture")) return;
+  const again = Number(image.dataset.again ?? 0) + 1;
+  if (again > AGAIN) return;
+  image.dataset.again = again;
+  setTimeout(() => { image.src = image.src; }, QUICK * 2 ** again);
+}, true);
 timer = setTimeout(refresh, QUICK);
 
 // ------------------------------------------------------------------ what buttons do
