@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from medloupe.serving.app import Extend
 from medloupe.serving.web.render import add_pages
-from medloupe.studio import api, candidates_api, candidates_web, drawing_web, labelling_web, tus, web
+from medloupe.studio import api, candidates_api, candidates_web, drawing_web, labelling_web, large_pictures, tus, web
 from medloupe.studio.state import Studio
 
 
@@ -31,6 +31,7 @@ def extend_with_studio(*, work: bool = True) -> Extend:
         app.include_router(web.router)
         app.include_router(drawing_web.router)
         app.include_router(labelling_web.router)
+        app.include_router(large_pictures.router)
         app.include_router(candidates_web.router)
         return _run(app.state.studio)
 

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
 from fastapi import APIRouter, Request
-from fastapi import Path as InPath
 from starlette.responses import Response
 
 from medloupe.errors import StoreError
 from medloupe.serving.access.auth import check_csrf, require
-from medloupe.serving.engine.pictures import LARGE_PREVIEW
 from medloupe.serving.http.errors import as_http
-from medloupe.serving.http.threads import run_file, run_read, run_write
+from medloupe.serving.http.threads import run_read, run_write
 from medloupe.serving.web.choices import read_findings
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.studio.labelling import find_label_task, find_unlabelled, label_picture
+from medloupe.studio.large_pictures import Id
 from medloupe.studio.state import studio_of
 
 router = APIRouter(include_in_schema=False)
-Id = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
 
 
 @router.get("/studio/{id}/labels")
@@ -34,17 +30,6 @@ async def next_picture(request: Request, id: Id, after: str = "") -> Response:
 async def show(request: Request, id: Id, item: Id) -> Response:
     """Show a picture with the findings that it may have."""
     return await _show(request, id, item)
-
-
-@router.get("/studio/{id}/labels/{item}/picture")
-async def picture(request: Request, id: Id, item: Id) -> Response:
-    """Give a picture large enough to be looked at, as browsers show it."""
-    require(request, "trainer")
-    home = studio_of(request)
-    found = await run_read(home.sets.item, id, item)
-    data = await run_file(home.sets.blobs.get, found.digest)
-    shown = await home.service.in_pool(home.service.decoders.preview, data, LARGE_PREVIEW)
-    return Response(shown.jpeg, 200, {"Cache-Control": "private, max-age=86400"}, "image/jpeg")
 
 
 @router.post("/studio/{id}/labels/{item}")
