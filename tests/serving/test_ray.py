@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import pickle
@@ -73,6 +74,17 @@ def served(ray_here: None, trained: Trained, tmp_path: Path) -> Iterator[tuple[s
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        _end_actors()
+
+
+def _end_actors() -> None:
+    """End what `serve run` leaves behind: it holds the cores that other tests of this process would wait for."""
+    import ray
+
+    named = [one for one in ray.util.list_named_actors(all_namespaces=True) if one["namespace"] == "serve"]
+    for one in sorted(named, key=lambda one: "CONTROLLER" not in one["name"]):  # which would begin the others anew
+        with contextlib.suppress(ValueError):  # gone meanwhile
+            ray.kill(ray.get_actor(one["name"], namespace="serve"), no_restart=True)
 
 
 def _ready(url: str) -> bool:
