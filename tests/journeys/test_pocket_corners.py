@@ -14,7 +14,7 @@ from PIL import Image
 import generated
 import medloupe
 from axe import violations
-from browsing import PHONE, Watch, playwright
+from browsing import PHONE, Watch, drag_by_touch, playwright
 from medloupe.imaging.photo import NEVER, PhotoRequest
 from medloupe.model.prediction import Prediction
 from medloupe.ondevice.folder import write_folder
@@ -164,15 +164,7 @@ def test_on_a_phone_corners_are_moved_by_touch(opened: Any, film: Path) -> None:
     first.evaluate("n => n.scrollIntoView({block: 'center'})")
     box = first.bounding_box()
     assert min(box["width"], box["height"]) >= 44
-    session = page.context.new_cdp_session(page)
-    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
-    for kind, points in (
-        ("touchStart", [{"x": x, "y": y}]),
-        ("touchMove", [{"x": x + 12, "y": y + 8}]),
-        ("touchMove", [{"x": x + 25, "y": y + 15}]),
-        ("touchEnd", []),
-    ):
-        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    drag_by_touch(page, box, (12, 8), (25, 15))
     moved = first.bounding_box()
     assert (moved["x"] - box["x"], moved["y"] - box["y"]) == (pytest.approx(25, abs=3), pytest.approx(15, abs=3))
 

@@ -49,6 +49,15 @@ def log_in(page: Any, name: str) -> None:
     page.wait_for_url(re.compile("/$"))
 
 
+def drag_by_touch(page: Any, box: dict[str, float], *steps: tuple[int, int]) -> None:
+    """Drag what lies in a box with a finger, by its middle, over places told as pixels from there."""
+    session = page.context.new_cdp_session(page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    moves = [("touchMove", [{"x": x + dx, "y": y + dy}]) for dx, dy in steps]
+    for kind, points in (("touchStart", [{"x": x, "y": y}]), *moves, ("touchEnd", [])):
+        session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
 class Watch:
     """What a page loaded and complained about. patient: how addresses end that it asks again when a server is busy."""
 

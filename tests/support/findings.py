@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ import generated
 from loops import Loop
 from medloupe.store.dataset_nouns import DatasetClass, NewItem
 from medloupe.store.review_nouns import ReviewCase
-from medloupe.store.review_queue import ReviewQueue
 from medloupe.studio.training import start_training
 
 NAME = "films"
@@ -57,34 +55,12 @@ class FindingsLoop(Loop):
         self, number: int, found: Collection[str], reader: str = "rea", *, turned: bool = False, version: int = 1
     ) -> ReviewCase:
         """A new picture, answered "nothing flagged", and settled by a reader; turned: who says the opposite."""
-        data = picture(number, found)
-        queue, sets = ReviewQueue(self.store.engine, self.home), self.sets
-        case = queue.add(
-            data,
-            prediction_id=f"{number:032x}",
-            model=NAME,
-            version=version,
-            task="multilabel",
-            labels=FINDINGS,
-            answer={"prediction": "dots", "flagged": [], "probabilities": {"dots": 0.3, "stripes": 0.2}},
-            said=None,
-            size=(SIDE, SIDE),
-            basis="consent",
-            by="local",
-        )
+        answer = {"prediction": "dots", "flagged": [], "probabilities": {"dots": 0.3, "stripes": 0.2}}
         said = [name for name in FINDINGS if (name in found) != turned]
-        case = queue.give_opinion(case.id, reader, verdict="label", labels=said)
-        new = NewItem(
-            key=f"review-{case.id}",
-            data=data,
-            file=f"review/{case.id}.png",
-            labels={name: int(name in said) for name in FINDINGS},
-            split="train",
-            origin={"source": "review", "case": case.id},
+        labels = {name: int(name in said) for name in FINDINGS}
+        return self._settle(
+            number, picture(number, found), reader, answer, said, size=(SIDE, SIDE), version=version, labels=labels
         )
-        item = sets.add(NAME, [new], by=reader, batch="review")[0]
-        queue.place(case.id, dataset=self.dataset, item=item.id)
-        return replace(case, dataset=self.dataset, item=item.id)
 
     def correct(
         self, first: int, count: int, reader: str = "rea", *, turned: bool = False, version: int = 1

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import generated
 from medloupe.store.dataset_nouns import DatasetClass, NewItem
@@ -58,30 +59,47 @@ class Loop:
     def correct_one(
         self, number: int, sick: bool, reader: str, *, turned: bool = False, version: int = 1
     ) -> ReviewCase:
-        data = picture(number, sick)
-        queue, sets = ReviewQueue(self.store.engine, self.home), self.sets
+        answer = {"prediction": "clear", "probabilities": {"clear": 0.6, "spots": 0.4}}
+        label = LABELS[int(sick != turned)]
+        return self._settle(
+            number, picture(number, sick), reader, answer, [label], size=(64, 64), version=version, label=label
+        )
+
+    def _settle(
+        self,
+        number: int,
+        data: bytes,
+        reader: str,
+        answer: Mapping[str, Any],
+        said: Sequence[str],
+        *,
+        size: tuple[int, int],
+        version: int,
+        **shown: Any,
+    ) -> ReviewCase:
+        """A new picture, answered by a version, settled as a reader said, and placed. shown: its label, or labels."""
+        queue, sets, data_set = ReviewQueue(self.store.engine, self.home), self.sets, self.sets.get(self.dataset)
         case = queue.add(
             data,
             prediction_id=f"{number:032x}",
-            model=NAME,
+            model=data_set.name,
             version=version,
-            task="multiclass",
-            labels=LABELS,
-            answer={"prediction": "clear", "probabilities": {"clear": 0.6, "spots": 0.4}},
+            task=data_set.task,
+            labels=data_set.labels,
+            answer=answer,
             said=None,
-            size=(64, 64),
+            size=size,
             basis="consent",
             by="local",
         )
-        label = LABELS[int(sick != turned)]
-        case = queue.give_opinion(case.id, reader, verdict="label", labels=[label])
+        case = queue.give_opinion(case.id, reader, verdict="label", labels=said)
         origin = {"source": "review", "case": case.id}
         new = NewItem(
-            key=f"review-{case.id}", data=data, file=f"review/{case.id}.png", label=label, split="train", origin=origin
+            key=f"review-{case.id}", data=data, file=f"review/{case.id}.png", split="train", origin=origin, **shown
         )
-        item = sets.add(NAME, [new], by=reader, batch="review")[0]
-        queue.place(case.id, dataset=self.dataset, item=item.id)
-        return replace(case, dataset=self.dataset, item=item.id)
+        item = sets.add(data_set.name, [new], by=reader, batch="review")[0]
+        queue.place(case.id, dataset=data_set.id, item=item.id)
+        return replace(case, dataset=data_set.id, item=item.id)
 
 
 def picture(number: int, sick: bool) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medloupe.data.labels import ROLES, Role
-from medloupe.data.readers.base import normalise_name
+from medloupe.data.readers.base import says_no_finding
 from medloupe.errors import StoreError, did_you_mean
 from medloupe.store.dataset_tables import (
     DatasetChangeRow,
@@ -20,8 +20,6 @@ from medloupe.store.dataset_tables import (
 MOST_CLASSES = 100
 MOST_BOXES = 2000  # of a picture
 LONGEST_LABEL, LONGEST_TITLE, LONGEST_KIND = 100, 120, 60  # letters
-NO_FINDING = frozenset({"nofinding", "nofindings"})
-"""What a picture without any finding is called, as `normalise_name` writes it: it is no finding of its own."""
 _COLUMNS = frozenset({"file", "label", "labels", "patient", "site", "split", "name"})  # of a version's table
 
 
@@ -193,7 +191,7 @@ def check_classes(
             raise StoreError(f"Two classes are called {twin!r}.", "Give each its own name.")
         if several and name.casefold() in _COLUMNS:
             raise StoreError(f"{name!r} cannot name a finding: a column of tables is called so.", "Choose another.")
-        if several and normalise_name(name) in NO_FINDING:
+        if several and says_no_finding(name):
             raise StoreError(
                 f"{name!r} is no finding of its own: it says that a picture has none.",
                 "Tell pictures that none is there.",

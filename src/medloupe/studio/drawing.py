@@ -11,6 +11,7 @@ from medloupe.errors import StoreError
 from medloupe.imaging.sandbox.pool import DecoderPool
 from medloupe.store.dataset_nouns import MOST_BOXES, DatasetItem, StoredDataset, check_boxes
 from medloupe.store.datasets import Datasets
+from medloupe.studio.turns import Turn, find_turn, find_waiting
 
 _SIDE = 32  # pixels of the decoding that only asks for the picture's size
 _ROOM = 1.0  # pixels by which rounding may lead out of the picture
@@ -28,10 +29,8 @@ class BoxTask:
         Those that are drawn, as JSON.
     looked
         Whether somebody has looked at it: without boxes it then shows nothing that is sought.
-    number, of, waiting
+    turn, waiting
         Which picture of how many it is, and at how many nobody has looked.
-    before, after
-        The ids of those beside it, or "".
     """
 
     data: StoredDataset
@@ -40,11 +39,8 @@ class BoxTask:
     height: int
     boxes: str
     looked: bool
-    number: int
-    of: int
+    turn: Turn
     waiting: int
-    before: str
-    after: str
     most: int = MOST_BOXES
 
 
@@ -61,9 +57,7 @@ def find_box_task(sets: Datasets, decoders: DecoderPool, id: str, item: str) -> 
         The picture cannot be read.
     """
     data, found = _require_boxed(sets, id), sets.item(id, item)
-    ids = [one.id for one in sets.items(id)]
-    waiting = sum(one.boxes is None for one in sets.items(id))
-    at = ids.index(item) if item in ids else -1
+    items = sets.items(id)
     width, height = _measure(sets, decoders, found)
     return BoxTask(
         data=data,
@@ -72,20 +66,15 @@ def find_box_task(sets: Datasets, decoders: DecoderPool, id: str, item: str) -> 
         height=height,
         boxes=json.dumps([dict(box) for box in found.boxes or ()]),
         looked=found.boxes is not None,
-        number=at + 1,
-        of=len(ids),
-        waiting=waiting,
-        before=ids[at - 1] if at > 0 else "",
-        after=ids[at + 1] if 0 <= at < len(ids) - 1 else "",
+        turn=find_turn(items, item),
+        waiting=sum(one.boxes is None for one in items),
     )
 
 
 def find_next(sets: Datasets, id: str, after: str = "") -> str | None:
     """Find the picture to draw on next: the first at which nobody looked, from one on, then from the beginning."""
     items = sets.items(_require_boxed(sets, id).id)
-    at = next((k for k, item in enumerate(items) if item.id == after), -1)
-    waiting = (item.id for item in [*items[at + 1 :], *items[: at + 1]] if item.boxes is None)
-    return next(waiting, None)
+    return find_waiting(items, after, lambda item: item.boxes is None)
 
 
 def draw_boxes(

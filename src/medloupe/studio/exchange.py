@@ -16,9 +16,8 @@ from typing import Any
 
 from medloupe.data.modalities import IMAGE_SUFFIXES
 from medloupe.data.readers.annotations.documents import iterate_xml, read_json
-from medloupe.data.readers.base import normalise_name
+from medloupe.data.readers.base import says_no_finding
 from medloupe.errors import DataError
-from medloupe.store.dataset_nouns import NO_FINDING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,12 +89,12 @@ class _FindingSettler:
 
     def __init__(self, export: AnnotationExport):
         chosen = [name for p in export.pictures for name in p.chosen or ()]
-        self.names = [name for name in dict.fromkeys([*export.listed, *chosen]) if not _says_none(name)]
+        self.names = [name for name in dict.fromkeys([*export.listed, *chosen]) if not says_no_finding(name)]
 
     def __call__(self, picture: AnnotatedPicture) -> dict[str, Any]:
         if picture.chosen is None:
             return {"labels": None}
-        none = [name for name in picture.chosen if _says_none(name)]
+        none = [name for name in picture.chosen if says_no_finding(name)]
         if none and len(none) < len(picture.chosen):
             raise DataError(
                 f"{picture.name[-80:]} has {', '.join(picture.chosen[:5])} at once.",
@@ -105,10 +104,6 @@ class _FindingSettler:
         unknown = told.split(",") if isinstance(told, str) else told if isinstance(told, list) else []
         asked = [name for name in self.names if name in picture.chosen or name not in unknown]
         return {"labels": {name: int(name in picture.chosen) for name in asked}}
-
-
-def _says_none(name: str) -> bool:
-    return normalise_name(name) in NO_FINDING
 
 
 def _find_exports(folder: Path) -> Iterator[AnnotationExport]:

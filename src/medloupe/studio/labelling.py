@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from medloupe.errors import StoreError
 from medloupe.store.dataset_nouns import DatasetItem, StoredDataset
 from medloupe.store.datasets import Datasets
+from medloupe.studio.turns import Turn, find_turn, find_waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,19 +19,14 @@ class LabelTask:
     ----------
     looked
         Whether somebody has looked at it: without findings it then shows none.
-    number, of
+    turn
         Which picture of how many it is.
-    before, after
-        The ids of those beside it, or "".
     """
 
     data: StoredDataset
     item: DatasetItem
     looked: bool
-    number: int
-    of: int
-    before: str
-    after: str
+    turn: Turn
 
 
 def find_label_task(sets: Datasets, id: str, item: str) -> LabelTask:
@@ -44,17 +40,8 @@ def find_label_task(sets: Datasets, id: str, item: str) -> LabelTask:
         Pictures of the data set have one class, or boxes.
     """
     data, found = _require_several(sets, id), sets.item(id, item)
-    ids = [one.id for one in sets.items(id)]
-    at = ids.index(item) if item in ids else -1
-    return LabelTask(
-        data=data,
-        item=found,
-        looked=found.labels is not None,
-        number=at + 1,
-        of=len(ids),
-        before=ids[at - 1] if at > 0 else "",
-        after=ids[at + 1] if 0 <= at < len(ids) - 1 else "",
-    )
+    turn = find_turn(sets.items(id), item)
+    return LabelTask(data=data, item=found, looked=found.labels is not None, turn=turn)
 
 
 def find_unlabelled(sets: Datasets, id: str, after: str = "") -> str | None:
@@ -68,10 +55,7 @@ def find_unlabelled(sets: Datasets, id: str, after: str = "") -> str | None:
         Pictures of the data set have one class, or boxes.
     """
     data = _require_several(sets, id)
-    items = sets.items(data.id)
-    at = next((k for k, item in enumerate(items) if item.id == after), -1)
-    order = [*items[at + 1 :], *items[: at + 1]]
-    return next((item.id for item in order if not is_complete(data, item)), None)
+    return find_waiting(sets.items(data.id), after, lambda item: not is_complete(data, item))
 
 
 def is_complete(data: StoredDataset, item: DatasetItem) -> bool:

@@ -26,6 +26,7 @@ SHOWN_DRAWN = 48  # pictures to draw on
 def view_overview(seen: Overview, lang: Language) -> dict[str, Any]:
     """Describe all parts of the page."""
     findings = [view_finding(f, seen, lang) for f in find_all(seen)]
+    ready = not find_obstacle(seen.data, seen.items)
     by_class: dict[str, list[DatasetItem]] = {}
     for item in seen.items:
         for name in list_names(seen.data, item):
@@ -57,9 +58,9 @@ def view_overview(seen: Overview, lang: Language) -> dict[str, Any]:
         "drawn": _drawn(seen) if seen.data.boxed else None,
         "told": _told(seen) if seen.data.several else None,
         "training": view_training(seen, lang),
-        "ready": not find_obstacle(seen.data, seen.items),
+        "ready": ready,
         "versions": seen.versions,
-        "steps": _steps(seen),
+        "steps": _steps(seen, brought=ready),
     }
 
 
@@ -184,9 +185,8 @@ def _drawn(seen: Overview) -> dict[str, Any]:
     }
 
 
-def _steps(seen: Overview) -> list[tuple[str, str]]:
+def _steps(seen: Overview, *, brought: bool) -> list[tuple[str, str]]:
     """Tell of each step whether it is done, at hand or to come."""
-    brought = not find_obstacle(seen.data, seen.items)
     trained = seen.tried is not None
     published = seen.production is not None and seen.production == seen.tried
     done = (brought, trained, published)

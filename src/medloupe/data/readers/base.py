@@ -13,6 +13,7 @@ from medloupe.data.readers.formats import find_kind
 from medloupe.data.records import Dataset, Split
 from medloupe.errors import DataError, did_you_mean
 
+_NO_FINDING = frozenset({"nofinding", "nofindings"})  # as `normalise_name` writes it
 EXCEL_SUFFIXES = frozenset({".xlsx", ".xlsm"})
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".parquet"}) | EXCEL_SUFFIXES
 
@@ -297,6 +298,11 @@ def natural_key(name: str) -> tuple[tuple[int, int, str], ...]:
 def normalise_name(name: str) -> str:
     """Write a column's or word's name without case, spaces and punctuation: "Finding Labels" is "findinglabels"."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def says_no_finding(name: str) -> bool:
+    """Tell whether a label says that there is none: it is no finding of its own."""
+    return normalise_name(name) in _NO_FINDING
 
 
 def list_some(names: Iterable[str], most: int = 3) -> str:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from medloupe.data.readers.base import natural_key, normalise_name
+from medloupe.data.readers.base import natural_key, says_no_finding
 from medloupe.data.readers.label_spelling import merge_spellings
 from medloupe.data.records import Task
 from medloupe.errors import DataError
@@ -19,7 +19,6 @@ _NOT_STATED = frozenset(
 _YES = frozenset({"1", "1.0", "true", "yes", "y", "t"})
 _NO = frozenset({"0", "0.0", "false", "no", "n", "f"})
 _UNSURE = frozenset({"-1", "-1.0"})  # CheXpert: the report is uncertain
-_NO_FINDING = frozenset({"nofinding", "nofindings"})
 _NUMBER = re.compile(r"[+-]?\d{1,15}(?:[.,]\d{1,15})?")
 _MOST_GRADES = 50  # different numbers that may still be classes
 _MOST_TEXTS = 25  # different texts that may be classes, whatever the number of rows
@@ -150,7 +149,7 @@ def read_indicators(columns: Mapping[str, Sequence[str]], *, several: bool = Fal
     for name, cells in columns.items():
         _refuse_signs(name, cells)
     values = {name: [_value(cell, name, row) for row, cell in enumerate(cells)] for name, cells in columns.items()}
-    names = tuple(name for name in values if normalise_name(name) not in _NO_FINDING) or tuple(values)
+    names = tuple(name for name in values if not says_no_finding(name)) or tuple(values)
     none = [name for name in values if name not in names]
     notes = [f"Each of these columns is a label: {', '.join(names)}."]
     rows: list[dict[str, int]] = []

@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from medloupe.data.readers.base import natural_key, normalise_name
+from medloupe.data.readers.base import natural_key, normalise_name, says_no_finding
 from medloupe.data.readers.cells import Labelling, note_unlabelled, states_label
 from medloupe.data.readers.label_spelling import merge_spellings
 from medloupe.errors import DataError
@@ -16,7 +16,6 @@ LIST = "[]"
 """Stands for cells that hold lists, among the signs that join labels."""
 
 _SEVERAL = frozenset({"labels", "findings", "findinglabels", "superclasses", "problems", "diagnoses"})
-_NOTHING = frozenset({"nofinding", "nofindings"})
 _NORMAL = frozenset({"normal", "healthy", "none"})
 _BRACKETS = ("[]", "()", "{}")
 _DICT = re.compile(r"\{.{0,200}?['\"].{0,200}?['\"]\s{0,10}:", re.DOTALL)
@@ -116,7 +115,7 @@ def read_joined(column: str, cells: Sequence[str], sign: str = "|") -> Labelling
 
 def _names_of_nothing(said: Sequence[Sequence[str]]) -> set[str]:
     """Find the words that mean that nothing was found: "No Finding", and "normal" where it never has company."""
-    found = {name for row in said for name in row if normalise_name(name) in _NOTHING}
+    found = {name for row in said for name in row if says_no_finding(name)}
     together = {name for row in said if len(set(row)) > 1 for name in row}
     alone = {name for row in said for name in row if normalise_name(name) in _NORMAL} - together
     return found | (alone if together else set())
@@ -137,7 +136,7 @@ def _joins(sign: str, cells: set[str], plural: bool) -> bool:
 
 
 def _is_nothing(cell: str) -> bool:
-    return normalise_name(cell) in _NOTHING
+    return says_no_finding(cell)
 
 
 def _refuse_blanks(column: str, cells: set[str]) -> None:
