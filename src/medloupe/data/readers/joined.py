@@ -123,7 +123,9 @@ def _names_of_nothing(said: Sequence[Sequence[str]]) -> set[str]:
 
 def _joins(sign: str, cells: set[str], plural: bool) -> bool:
     """Tell whether a sign joins labels in some of the cells."""
-    mixed = [[part.strip() for part in cell.split(sign)] for cell in cells if sign in cell and not _is_nothing(cell)]
+    mixed = [
+        [part.strip() for part in cell.split(sign)] for cell in cells if sign in cell and not says_no_finding(cell)
+    ]
     parts = Counter(part for row in mixed for part in set(row) if part)
     if not parts or any(len(row) < 2 or not all(row) for row in mixed):
         return False
@@ -135,15 +137,11 @@ def _joins(sign: str, cells: set[str], plural: bool) -> bool:
     return alone == 1
 
 
-def _is_nothing(cell: str) -> bool:
-    return says_no_finding(cell)
-
-
 def _refuse_blanks(column: str, cells: set[str]) -> None:
     """Raise DataError where a cell may be two labels that also occur alone."""
     for cell in sorted(cells):
         parts = cell.split()
-        if len(parts) > 1 and not _is_nothing(cell) and all(part in cells for part in parts):
+        if len(parts) > 1 and not says_no_finding(cell) and all(part in cells for part in parts):
             raise DataError(
                 f"Column {column!r} may hold several labels a cell: {cell!r} is one label or two, as "
                 f"{' and '.join(map(repr, parts))} occur alone, too.",
