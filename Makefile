@@ -66,7 +66,7 @@ lint: $(VENV)/dev
 	$(BIN)/lint-imports
 
 test: lint $(AXE) web-runtime
-	$(BIN)/python -m pytest $(IN_PARALLEL)
+	$(BIN)/python scripts/run_tests.py $(IN_PARALLEL)
 
 # Quick, while working: lint, types, imports and the tests that take no pictures from ../shared.
 check: lint $(AXE) web-runtime

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,14 +47,11 @@ class Server:
         """All its processes stopped for the length of a block, as on a machine that hangs."""
         main = psutil.Process(int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0]))
         family = [main, *main.children()]
-        for process in family:
-            process.send_signal(signal.SIGSTOP)
+        _signal(family, signal.SIGSTOP)
         try:
             yield
         finally:
-            for process in [*main.children(), *family]:
-                if process.is_running():
-                    process.send_signal(signal.SIGCONT)
+            _signal([*main.children(), *family], signal.SIGCONT)
 
     def execute(self, statement: str) -> None:
         import psycopg
@@ -64,6 +61,12 @@ class Server:
 
     def _control(self, *arguments: str) -> None:
         _run(self.folder, [str(self.bin / "pg_ctl"), "-D", str(self.folder / "data"), *arguments])
+
+
+def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):  # a worker of the server's may end of itself between the list and the signal
+            process.send_signal(number)
 
 
 def _run(folder: Path, command: list[str]) -> None:
