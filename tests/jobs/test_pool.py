@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -121,3 +122,36 @@ def _wait(until: Callable[[], bool], seconds: float = 120) -> None:
     while not until():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+def test_a_cluster_whose_cores_are_all_taken_is_told_of_and_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import ray
+
+    from medloupe.jobs import ray_pool
+
+    monkeypatch.setattr(ray_pool, "_PATIENCE", 1.0)
+    holders = [ray.remote(num_cpus=1)(Holder).remote() for _ in range(2)]
+    ray.get([holder.there.remote() for holder in holders])
+
+    def let_go(record: logging.LogRecord) -> bool:
+        for holder in holders:
+            ray.kill(holder)
+        holders.clear()
+        return True
+
+    caplog.handler.addFilter(let_go)  # what is told comes while it waits
+    with open_pool("ray", Worker(), 2) as pool:
+        assert sorted(pool.run([2, 3])) == [(2, 4), (3, 9)]
+    caplog.handler.removeFilter(let_go)
+    assert "all 2 cores of the Ray cluster are taken by other work" in caplog.messages[0]
+
+
+class Holder:
+    """Takes a core of the cluster."""
+
+    def there(self) -> bool:
+        return True

@@ -23,6 +23,8 @@ PLACES = (
 _STARTS = 5  # of a cluster on this machine, before it is given up
 _PATIENCE = 60.0  # seconds of waiting for the cluster between two looks at it
 
+log = logging.getLogger("medloupe.jobs")
+
 
 def connect(cores: int | None = None) -> None:
     """Reach the cluster that RAY_ADDRESS names, else start one on this machine. cores: of one that is started.
@@ -95,6 +97,7 @@ class RayPool(WorkerPool[Any]):
         self._make = lambda: actor.remote(work, {**settings, **ONE_CORE})
         self._actors: dict[Hashable, Any] = {}
         self._pending: dict[Any, Hashable] = {}
+        self._up: set[Hashable] = set()  # that said they are ready and did not die
         self._count = 0
 
     def _start(self) -> Hashable:
@@ -109,6 +112,8 @@ class RayPool(WorkerPool[Any]):
     def _wait(self) -> list[Event]:
         done, _ = ray.wait(list(self._pending), num_returns=1, timeout=_PATIENCE)
         events: list[Event] = []
+        if not done and not self._up:
+            log.warning(self._explain_waiting())
         for reference in done:
             worker = self._pending.pop(reference)
             try:
@@ -119,8 +124,20 @@ class RayPool(WorkerPool[Any]):
             except RayTaskError as e:
                 events.append(Event(worker, "failed", RuntimeError(str(e))))
             if events[-1].kind == "died":
+                self._up.discard(worker)
                 ray.kill(self._actors.pop(worker), no_restart=True)
+            else:
+                self._up.add(worker)
         return events
+
+    def _explain_waiting(self) -> str:
+        """Tell why no worker is up: Ray itself lets actors wait for room without a word."""
+        cores = ray.cluster_resources().get("CPU", 0)
+        began = f"No worker began within {_PATIENCE:.0f} seconds"
+        if ray.available_resources().get("CPU", 0) >= 1:
+            return f"{began}, though the Ray cluster has a free core: its machines are slow to start one. Still waiting."
+        taken = f"all {cores:g} cores of the Ray cluster are taken by other work" if cores >= 1 else "it has no core"
+        return f"{began}: {taken}. Waiting until one is free (`ray status` tells more); --engine local does without."
 
     def close(self) -> None:
         """End all actors, and the cluster where it was started here."""
@@ -128,6 +145,7 @@ class RayPool(WorkerPool[Any]):
             ray.kill(actor, no_restart=True)
         self._actors.clear()
         self._pending.clear()
+        self._up.clear()
         self._idle.clear()
         self._living = 0
         if self._own:
