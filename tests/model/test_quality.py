@@ -21,6 +21,21 @@ def card(**more: Any) -> dict[str, Any]:
     return {"task": "multiclass", "labels": ["a", "b"], **more}
 
 
+def auc(value: float | None) -> dict[str, Any]:
+    return {"auc": {"value": value, "low": value, "high": value}}
+
+
+def photographed(mild: float | None, medium: float | None) -> dict[str, Any]:
+    """What a card tells of field views: whole ones and hard ones do not count."""
+    told = [
+        ("straight", "mild", mild),
+        ("straight", "medium", medium),
+        ("straight", "hard", 0.5),
+        ("whole", "mild", 0.5),
+    ]
+    return {"weight": 1.0, "rows": [{"kind": k, "severity": s, **auc(v)} for k, s, v in told]}
+
+
 @pytest.mark.parametrize(
     ("told", "learned"),
     [
@@ -30,6 +45,13 @@ def card(**more: Any) -> dict[str, Any]:
         ({"field": {"weight": 0.3}}, True),
         ({"task": "detection"}, False),
         ({"task": "detection", "field": {"weight": 1.0}}, True),
+        ({"field": photographed(mild=0.87, medium=0.81), "metrics": auc(0.9)}, True),
+        ({"field": photographed(mild=0.87, medium=0.79), "metrics": auc(0.9)}, False),
+        ({"field": photographed(mild=0.79, medium=0.81), "metrics": auc(0.9)}, False),
+        ({"field": photographed(mild=0.87, medium=0.81), "metrics": auc(0.8)}, True),
+        ({"field": photographed(0.87, 0.81), "metrics": auc(0.8), "secondary": {"metrics": auc(0.95)}}, False),
+        ({"field": photographed(mild=0.87, medium=None), "metrics": auc(0.9)}, True),
+        ({"field": photographed(mild=0.87, medium=0.81), "metrics": auc(None)}, True),
     ],
 )
 def test_a_card_tells_whether_photographs_were_learned_from(told: dict[str, Any], learned: bool) -> None:

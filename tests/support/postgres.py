@@ -65,9 +65,7 @@ class Server:
 
 def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
-        with suppress(
-            psutil.NoSuchProcess
-        ):  # a worker of the server's may have ended of itself
+        with suppress(psutil.NoSuchProcess):  # a worker of the server's may have ended of itself
             process.send_signal(number)
 
 

@@ -135,7 +135,7 @@ class RayPool(WorkerPool[Any]):
         cores = ray.cluster_resources().get("CPU", 0)
         began = f"No worker began within {_PATIENCE:.0f} seconds"
         if ray.available_resources().get("CPU", 0) >= 1:
-            return f"{began}, though the Ray cluster has a free core: its machines are slow to start one. Still waiting."
+            return f"{began}, though the Ray cluster has a free core: its machines start one slowly. Still waiting."
         taken = f"all {cores:g} cores of the Ray cluster are taken by other work" if cores >= 1 else "it has no core"
         return f"{began}: {taken}. Waiting until one is free (`ray status` tells more); --engine local does without."
 

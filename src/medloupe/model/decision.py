@@ -17,6 +17,7 @@ from medloupe.data.labels import Roles
 from medloupe.metrics.lines import MOST_PROBABLE, FlagRule
 from medloupe.model.boxes import FoundBox
 from medloupe.model.cells import AskedCells, Estimate
+from medloupe.model.legibility import answers_photographs
 from medloupe.model.measurements import Measurement, read_measurements
 
 State = Literal["unusable", "refused", "flagged", "unclear", "clear", "answered", "pilot"]
@@ -106,7 +107,7 @@ class Decision:
     crops : tuple of str
         Labels of the boxes that it takes crops of; () of one that looks at whole pictures.
     photographs : bool
-        Whether pictures may be photographs of a screen, film or print: it learned from such. No detector has.
+        Whether photographs of a screen, film or print are answered (model/legibility.py).
     """
 
     task: str
@@ -156,7 +157,7 @@ class Decision:
             count_lines=_read_count_lines(labels, card, limits),
             measurements=read_measurements(card),
             crops=tuple((card.get("crop") or {}).get("labels") or ()),
-            photographs=bool((card.get("field") or {}).get("weight")),
+            photographs=answers_photographs(card),
             false_flags=((decision.get("measured") or {}).get("flagged_without") or {}).get("value"),
         )
 
@@ -344,7 +345,6 @@ def _read_count_lines(labels: Sequence[str], card: Mapping[str, Any], marks: np.
     rows = {row.get("label"): row for row in (card.get("detection") or {}).get("per_label") or ()}
     found = []
     for name, mark in zip(labels, marks, strict=True):
-        row = rows.get(name)
-        line = float(mark) if row is None or "count_line" not in row else row["count_line"]
+        line = (rows.get(name) or {}).get("count_line", float(mark))
         found.append(2.0 if line is None else float(line))
     return tuple(found)

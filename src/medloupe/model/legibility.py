@@ -7,7 +7,9 @@ imaging/quality.py measures, say how a picture was taken, this says what that do
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +20,28 @@ SENTENCE = (
     "The photograph is too poor to be answered. Photograph it again, sharp, from the front, filling the frame, without"
     " reflections; or send the original file."
 )
+
+MOST_LOST = 0.10
+"""Of the AUC of direct pictures, that answers on mild or medium photographs with known corners may lose."""
+
+
+def answers_photographs(card: Mapping[str, Any]) -> bool:
+    """Tell whether a check-up answers photographs of a screen, film or print.
+
+    It does where it learned from such, and where its answers on mild and medium ones, out of fold and with the corners
+    known, lose MOST_LOST of the AUC at most.
+    """
+    field = card.get("field") or {}
+    if not field.get("weight"):
+        return False
+    judged = [card.get("metrics"), (card.get("secondary") or {}).get("metrics")]
+    direct = [auc["value"] for m in judged if m and (auc := m.get("auc")) and auc["value"] is not None]
+    photographed = [
+        row["auc"]["value"]
+        for row in field.get("rows") or ()
+        if row["kind"] == "straight" and row["severity"] != "hard" and row["auc"]["value"] is not None
+    ]
+    return not direct or all(auc >= max(direct) - MOST_LOST for auc in photographed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 _PHOTO_UNTRAINED = (
-    "This is a photograph of a picture, and this check-up was not trained for photographs: on them its answers"
-    " cannot be relied on. Send the original file; if this is the original file, say that it is no photograph."
+    "This is a photograph of a picture, and on photographs the answers of this check-up cannot be relied on. Send the"
+    " original file; if this is the original file, say that it is no photograph."
 )
 _PHOTO_CORNERS = (
     "The picture was not found in the photograph. Mark its four corners, or photograph it with all four sides in view"
@@ -46,14 +46,14 @@ def judge_photo(photo: Photo | None, learned: bool = True) -> Why | None:
     """Say why a photograph of a picture cannot be used; None where it can, or is none.
 
     Where the corners are not known answers to whole photographs, with the room around the picture, are no better than
-    guesses. Those of a check-up that has not learned from photographs are no better, and counts of a detector far off.
+    guesses. Those of a check-up that photographs taught too little are no better, and counts of a detector far off.
 
     Parameters
     ----------
     photo : Photo or None
         As it was found or told; None of a picture that is no photograph.
     learned : bool
-        Whether the check-up has learned from photographs (Decision.photographs).
+        Whether the check-up answers photographs (Decision.photographs).
     """
     if photo is not None and not learned:
         return Why(code="photo_untrained", text=_PHOTO_UNTRAINED)
