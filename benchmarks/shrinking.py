@@ -259,7 +259,7 @@ def _answer_once(browser: Any, url: str, whole: Path, *, shrunk: bool) -> tuple[
         moved["came"] += int(event["encodedDataLength"])
 
     def note_request(event: dict[str, Any]) -> None:
-        path = event["request"]["url"].removeprefix(url).split("?")[0]
+        path = event["request"]["url"].removeprefix(url).split("?")[0][:80]  # a data URL is as long as its picture
         asked.append(f"{event['request']['method']} {path} at {time.perf_counter() - began:.2f}")
 
     session.on("Network.requestWillBeSent", note_request)
