@@ -168,13 +168,37 @@ def _round(
         # By least squares, since rounding to 16 bits has hidden it a little.
         size = ((steps * apart).sum(1) / np.maximum((steps**2).sum(1), 1)).astype(np.float32)
         size[size <= 0] = 1e-12
-        steps = np.rint(apart / size[:, None]).clip(-_MOST, _MOST).astype(np.int16).ravel()
+        steps = np.rint(apart / size[:, None]).clip(-_MOST, _MOST).astype(np.int16)
+        size = _fit_sizes(weights.reshape(channels, -1), own[at : at + 2 * count], steps, size)
+        steps = steps.ravel()
         off = _to_order(own[at : at + 2 * count]) - _to_order(_add(base, part, steps, size))
         parts.append(part)
         all_sizes.append(size.astype("<f4").tobytes())
         all_steps.append(steps)
         all_corrections.append(off)
     return tuple(parts), b"".join(all_sizes), np.concatenate(all_steps), np.concatenate(all_corrections)
+
+
+def _fit_sizes(weights: np.ndarray, own: bytes, steps: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Find sizes of steps with which sums round to the very halves that are wanted, where a channel has such a one.
+
+    Each half is what all sums within half a place of it round to, so each of a channel's numbers bounds the size.
+    """
+    place = _to_order(own)
+    half, below, above = (_halves(place + k) for k in (0, -1, 1))
+    low, high = ((half + side).reshape(weights.shape) / 2 - weights for side in (below, above))
+    down = steps < 0
+    low, high = np.where(down, high, low), np.where(down, low, high)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        least = np.where(steps == 0, -np.inf, low / steps).max(1)
+        most = np.where(steps == 0, np.inf, high / steps).min(1)
+    found = np.isfinite(least) & np.isfinite(most) & (least < most)
+    middle = (np.where(found, least, sizes) + np.where(found, most, sizes)) / 2
+    return middle.astype(np.float32)
+
+
+def _halves(places: np.ndarray) -> np.ndarray:
+    return np.frombuffer(_from_order(places), "<f2").astype(np.float64)
 
 
 def _planes(folded: np.ndarray) -> bytes:
