@@ -76,6 +76,11 @@ SETTINGS = (
         advice="Set it to 4000, say, or unset it.",
     ),
     Setting("MEDLOUPE_ENGINE", "local", "Where pictures are embedded in training: local, or ray (RAY_ADDRESS)."),
+    Setting(
+        "MEDLOUPE_STUDIES",
+        "",
+        "URL of a PostgreSQL database in which programs search for a recipe together (default: each searches alone).",
+    ),
     Setting("MEDLOUPE_STARTERS", "all", "Shipped check-ups to offer: all, none, or their names joined by commas."),
     Setting(
         "MEDLOUPE_NOTES_MODELS",

@@ -150,6 +150,17 @@ def test_a_cluster_whose_cores_are_all_taken_is_told_of_and_waited_for(
     assert "all 2 cores of the Ray cluster are taken by other work" in caplog.messages[0]
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
+def test_work_for_a_gpu_has_one_for_itself_where_the_cluster_has_any() -> None:
+    with open_pool("ray", Worker(), 5, gpu=True) as pool:
+        assert pool.workers == 2
+        told = dict(pool.run(f"env:CUDA_VISIBLE_DEVICES#{n}" for n in range(40)))
+    assert set(told.values()) <= {"0", "1"}
+    with open_pool("ray", Worker(), 1) as pool:
+        assert next(iter(pool.run(["env:CUDA_VISIBLE_DEVICES#0"])))[1] in ("", None)
+
+
 class Holder:
     """Takes a core of the cluster."""
 

@@ -15,7 +15,10 @@ from medloupe.errors import ColumnError
 
 @dataclass(frozen=True, slots=True)
 class Worker:
-    """Squares numbers; "die" ends the process, "die:N" until it has N times, in a file of `folder`; "fail" raises."""
+    """Squares numbers; "env:NAME#…" gives a variable, "fail" raises.
+
+    "die" ends the process, "die:N" until it has N times, in a file of `folder`.
+    """
 
     folder: str = ""
     dead: bool = False
@@ -28,6 +31,8 @@ class Worker:
     def work(self, task: Any) -> Any:
         if isinstance(task, int):
             return task * task
+        if task.startswith("env:"):
+            return os.environ.get(task[4:].partition("#")[0])
         if task == "pid":
             return os.getpid()
         if task == "sleep":

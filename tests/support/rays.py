@@ -41,7 +41,7 @@ def ray_here() -> Iterator[None]:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
         for name, value in CREDENTIALS.items():  # of machines of a cluster: workers are told none
             patch.setenv(name, value)
-        connect(cores=2)
+        connect(cores=2, gpus=2)  # of which Ray only keeps count: there need be none
     yield
     ray.shutdown()
 

@@ -12,7 +12,7 @@ import tunable
 from medloupe.embed.tail import find_upper_part
 from medloupe.graphs.session import open_session, run
 from medloupe.training.tune.activations import Activations, cache_activations
-from medloupe.training.tune.jobs import Job, TrainingInputs
+from medloupe.training.tune.jobfolder import Job, TrainingInputs
 from medloupe.training.tune.loader import ActivationSource
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry

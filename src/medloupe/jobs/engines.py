@@ -10,7 +10,7 @@ from medloupe.jobs.pool import Start, WorkerPool
 ENGINES = ("local", "ray")
 
 
-def open_pool(engine: str, start: Start, workers: int | None = None) -> WorkerPool[Any]:
+def open_pool(engine: str, start: Start, workers: int | None = None, *, gpu: bool = False) -> WorkerPool[Any]:
     """Open a pool of workers.
 
     Parameters
@@ -22,6 +22,9 @@ def open_pool(engine: str, start: Start, workers: int | None = None) -> WorkerPo
         of a module that is installed wherever workers are.
     workers : int, optional
         How many; the cores of this machine, or of the whole cluster, by default. Each has one core.
+    gpu : bool
+        Whether the work is for a GPU: on a cluster that has any, each worker has one for itself, and there are no more
+        workers than GPUs.
 
     Raises
     ------
@@ -43,4 +46,4 @@ def open_pool(engine: str, start: Start, workers: int | None = None) -> WorkerPo
         raise ExtraError("Ray is not installed.", "pip install 'medloupe[ray]' on every machine of it.") from e
     from medloupe.jobs.ray_pool import RayPool
 
-    return RayPool(start, workers)
+    return RayPool(start, workers, gpu)

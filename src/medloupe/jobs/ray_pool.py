@@ -26,8 +26,8 @@ _PATIENCE = 60.0  # seconds of waiting for the cluster between two looks at it
 log = logging.getLogger("medloupe.jobs")
 
 
-def connect(cores: int | None = None) -> None:
-    """Reach the cluster that RAY_ADDRESS names, else start one on this machine. cores: of one that is started.
+def connect(cores: int | None = None, gpus: int | None = None) -> None:
+    """Reach the cluster that RAY_ADDRESS names, else start one on this machine. cores, gpus: of one that is started.
 
     Raises
     ------
@@ -41,6 +41,7 @@ def connect(cores: int | None = None) -> None:
             ray.init(
                 address=address or "local",
                 num_cpus=None if address else cores,
+                num_gpus=None if address else gpus,
                 log_to_driver=False,
                 logging_level=logging.ERROR,
                 include_dashboard=None if address else False,
@@ -76,7 +77,7 @@ class RayPool(WorkerPool[Any]):
 
     Parameters
     ----------
-    start, workers
+    start, workers, gpu
         As open_pool has them.
 
     Raises
@@ -85,18 +86,22 @@ class RayPool(WorkerPool[Any]):
         The cluster cannot be reached.
     """
 
-    def __init__(self, start: Start, workers: int | None = None):
+    def __init__(self, start: Start, workers: int | None = None, gpu: bool = False):
         self._own = not ray.is_initialized()
         if self._own:
             connect()
-        super().__init__(workers or max(1, int(ray.cluster_resources().get("CPU", 1))))
+        there = ray.cluster_resources()
+        gpus = int(there.get("GPU", 0)) if gpu else 0
+        cores = max(1, int(there.get("CPU", 1)))
+        super().__init__(min(workers or gpus, gpus) if gpus else workers or cores)
         settings = {n: value for n, value in os.environ.items() if n.startswith("MEDLOUPE_") or n in PLACES}
         # No restarts by Ray itself: a restarted actor may wait for room while its task waits with it.
-        actor = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(RayWorker)
+        actor = ray.remote(num_cpus=1, num_gpus=min(1, gpus), max_restarts=0, max_task_retries=0)(RayWorker)
         work = ray.put(start)
         self._make = lambda: actor.remote(work, {**settings, **ONE_CORE})
         self._actors: dict[Hashable, Any] = {}
         self._pending: dict[Any, Hashable] = {}
+        self._gpus = gpus
         self._up: set[Hashable] = set()  # that said they are ready and did not die
         self._count = 0
 
@@ -132,11 +137,12 @@ class RayPool(WorkerPool[Any]):
 
     def _explain_waiting(self) -> str:
         """Tell why no worker is up: Ray itself lets actors wait for room without a word."""
-        cores = ray.cluster_resources().get("CPU", 0)
+        what, name = ("GPU", "GPUs") if self._gpus else ("CPU", "cores")
+        there = ray.cluster_resources().get(what, 0)
         began = f"No worker began within {_PATIENCE:.0f} seconds"
-        if ray.available_resources().get("CPU", 0) >= 1:
-            return f"{began}, though the Ray cluster has a free core: its machines start one slowly. Still waiting."
-        taken = f"all {cores:g} cores of the Ray cluster are taken by other work" if cores >= 1 else "it has no core"
+        if ray.available_resources().get(what, 0) >= 1:
+            return f"{began}, though the Ray cluster has room: its machines start one slowly. Still waiting."
+        taken = f"all {there:g} {name} of the Ray cluster are taken by other work" if there >= 1 else "it has no core"
         return f"{began}: {taken}. Waiting until one is free (`ray status` tells more); --engine local does without."
 
     def close(self) -> None:

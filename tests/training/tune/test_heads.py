@@ -9,7 +9,7 @@ import pytest
 
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
 from medloupe.training.tune.heads import fit_tuned
-from medloupe.training.tune.jobs import FinishedJob
+from medloupe.training.tune.jobfolder import FinishedJob
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.run import TunedNetworks
 from medloupe.training.tune.views import Symmetry

@@ -19,7 +19,7 @@ from medloupe.embed.backbone import Backbone
 from medloupe.embed.features import Features
 from medloupe.training.tune import inputs, run
 from medloupe.training.tune.inputs import cache_key
-from medloupe.training.tune.jobs import JOB_MODULE
+from medloupe.training.tune.jobfolder import JOB_MODULE
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.views import Symmetry
 from medloupe.utils.sourcecode import imported_by

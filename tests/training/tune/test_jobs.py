@@ -18,7 +18,8 @@ import pytest
 import tunable
 from medloupe.errors import FinetuneError
 from medloupe.training.tune import jobs as tuningjobs
-from medloupe.training.tune.jobs import FinishedJob, run_jobs
+from medloupe.training.tune.jobfolder import FinishedJob
+from medloupe.training.tune.jobs import run_jobs
 from places import TESTS
 from tuningwork import LONG, LONGER, QUICK, ROWS, N, job, prepared
 
@@ -68,13 +69,13 @@ def test_jobs_are_done_in_their_order_and_only_once(given: dict[str, Any], monke
 
 def test_the_longest_begins_first(given: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
-    start = tuningjobs._start
+    start = tuningjobs.start_job
 
     def noted(place: Path, cores: int) -> Any:
         begun.append(place.name)
         return start(place, cores)
 
-    monkeypatch.setattr(tuningjobs, "_start", noted)
+    monkeypatch.setattr(tuningjobs, "start_job", noted)
     done = run_jobs([job("short", rows=ROWS[:8], checked=ROWS[:0]), job("long")], **given)
     assert begun == ["long", "short"] and [d.name for d in done] == ["short", "long"]
 
@@ -201,8 +202,8 @@ def test_two_that_train_the_same_train_it_once(given: dict[str, Any], monkeypatc
     from concurrent.futures import ThreadPoolExecutor
 
     started: list[Path] = []
-    real = tuningjobs._start
-    monkeypatch.setattr(tuningjobs, "_start", lambda place, cores: started.append(place) or real(place, cores))
+    real = tuningjobs.start_job
+    monkeypatch.setattr(tuningjobs, "start_job", lambda place, cores: started.append(place) or real(place, cores))
     with ThreadPoolExecutor(2) as pool:
         one, other = pool.map(lambda _: run_jobs([job()], **given), range(2))
     assert len(started) == 1

@@ -101,7 +101,7 @@ def test_a_second_run_takes_what_is_there(
     def none(*args: Any) -> Any:
         raise AssertionError("a training was started")
 
-    monkeypatch.setattr("medloupe.training.tune.jobs._start", none)
+    monkeypatch.setattr("medloupe.training.tune.jobs.start_job", none)
     again = tune(features, PLAN, network, QUICK, seed=1)
     np.testing.assert_array_equal(first.embeddings(None, 1.0), again.embeddings(None, 1.0))
     assert again.seconds >= round(sum(d.seconds for d in (*first.of_fold, first.final)) / 4, 1), "what it took then"

@@ -8,7 +8,7 @@ import numpy as np
 
 from medloupe.embed.field import FieldFeatures
 from medloupe.imaging.quality import MEASURES
-from medloupe.training.tune.jobs import FinishedJob
+from medloupe.training.tune.jobfolder import FinishedJob
 from medloupe.training.tune.share import SHARE, choose_share
 
 N, U, LOWER = 240, 6, 4

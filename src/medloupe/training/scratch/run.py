@@ -33,7 +33,8 @@ from medloupe.training.scratch.plan import (
 )
 from medloupe.training.tune.activations import count_missing
 from medloupe.training.tune.inputs import cache_key, measure_seconds_an_image, prepare_inputs, probe_symmetry
-from medloupe.training.tune.jobs import FinishedJob, Job, TrainingInputs, parallel_jobs, run_jobs
+from medloupe.training.tune.jobfolder import FinishedJob, Job, TrainingInputs
+from medloupe.training.tune.jobs import parallel_jobs, run_jobs
 from medloupe.training.tune.loop import overfitting_epoch
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
 from medloupe.training.tune.run import default_recipe

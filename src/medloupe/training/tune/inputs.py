@@ -20,7 +20,7 @@ from medloupe.graphs.session import open_session, run
 from medloupe.imaging.decode import load
 from medloupe.settings import threads
 from medloupe.training.tune.activations import cache_activations, cache_pixels
-from medloupe.training.tune.jobs import JOB_MODULE, Job, TrainingInputs
+from medloupe.training.tune.jobfolder import JOB_MODULE, Job, TrainingInputs
 from medloupe.training.tune.loader import open_source
 from medloupe.training.tune.loop import Examples, train
 from medloupe.training.tune.network import extract_trainable

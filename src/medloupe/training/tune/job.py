@@ -37,7 +37,7 @@ def main(place: Path) -> None:
     job = json.loads((place / "job.json").read_text())
     recipe = Recipe.from_json(job["recipe"])
     with np.load(place / "rows.npz", allow_pickle=False) as held:
-        rows, checked, asked = (held[k] for k in ("rows", "checked", "asked"))
+        rows, checked, asked, watched = (held[k] for k in ("rows", "checked", "asked", "watched"))
         targets, embeddings = held["targets"], held["embeddings"]
     model = onnx.load(job["backbone"], load_external_data=False)
     if job["start"]:
@@ -51,11 +51,12 @@ def main(place: Path) -> None:
     pretrained = weights_of(module)
     trained = train(
         module,
-        Examples(source=source, targets=targets, rows=rows, checked=checked, task=job["task"]),
+        Examples(source=source, targets=targets, rows=rows, checked=checked, watched=watched, task=job["task"]),
         recipe,
         seed=job["seed"],
         checkpoint=place / "checkpoint.pt",
         progress=_reporter(),
+        judged=lambda epoch, loss: print("epoch", epoch, loss, flush=True),
     )
     found = {}
     for alpha in job["shares"]:

@@ -1,131 +1,36 @@
 """Run several trainings side by side, each in a process of its own with one core, each resumable after a kill.
 
 Threads that train one network together wait for each other at every layer; on a machine that others use too, that
-wastes most of it. The folds of a cross-validation are independent, so each gets a process.
-
-A job is a folder:
-
-    job.json, rows.npz      what to do: recipe, paths of the mapped inputs; rows, targets
-    checkpoint.pt           after every epoch
-    field.npz               with field views: which there are, and where their activations stand
-    done.npz, history.json  the result; there when the job is done, never before
+wastes most of it. The folds of a cross-validation are independent, so each gets a process. jobfolder.py says what a job
+is.
 """
 
 from __future__ import annotations
 
-import json
-import os
 import selectors
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from medloupe.embed.field import FieldFeatures
-from medloupe.embed.field_cuts import FieldCuts
-from medloupe.embed.tail import join_outputs
-from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
 from medloupe.jobs.engines import open_pool
 from medloupe.jobs.pool import Lost
 from medloupe.settings import setting, threads
-from medloupe.training.tune.loop import Trained
-from medloupe.training.tune.recipe import Recipe
-from medloupe.training.tune.views import Symmetry
-from medloupe.utils.files import exclusive_lock, write_atomically
+from medloupe.training.tune.jobfolder import (
+    FinishedJob,
+    Job,
+    TrainingInputs,
+    close_job,
+    explain_failure,
+    read_result,
+    start_job,
+    write_job,
+)
+from medloupe.utils.files import exclusive_lock
 from medloupe.utils.progress import Progress
-
-JOB_MODULE = "medloupe.training.tune.job"  # does one job, in a process of its own
-ALPHAS = (0.5, 1.0)  # how far from the pretrained weights to the tuned ones: what is tried
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingInputs:
-    """What all jobs of a data set read.
-
-    Attributes
-    ----------
-    backbone : Path
-        Its ONNX file.
-    start : Path or None
-        An ONNX tail to start from instead of the backbone's own.
-    files : tuple of Path
-        Mapped, each of one shape: the views of the activations for a tail, else the fitted pictures.
-    shape : tuple of int
-        Of each file.
-    embeddings : np.ndarray
-        float32 (N, U), before training, of what the head sees.
-    symmetry : Symmetry
-        Which changes leave a picture what it is.
-    field : FieldCuts or None
-        Of V field views: all jobs embed them, some learn from them.
-    """
-
-    backbone: Path
-    start: Path | None
-    files: tuple[Path, ...]
-    shape: tuple[int, ...]
-    embeddings: np.ndarray
-    symmetry: Symmetry
-    field: FieldCuts | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """One training.
-
-    Attributes
-    ----------
-    name : str
-        Of its folder.
-    rows, checked : np.ndarray
-        int, trained on, and stopped by.
-    recipe : Recipe
-        How it is trained.
-    seed : int
-        Of its randomness.
-    alphas : tuple of float
-        At which to embed, of the way from the pretrained weights (0) to the tuned ones (1).
-    asked : np.ndarray or None
-        Rows to embed (None: all); the others' embeddings are 0.
-    """
-
-    name: str
-    rows: np.ndarray
-    checked: np.ndarray
-    recipe: Recipe
-    seed: int
-    alphas: tuple[float, ...] = ALPHAS
-    asked: np.ndarray | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedJob(Trained):
-    """A finished job: what its training gave, and what the network makes of the pictures.
-
-    Attributes
-    ----------
-    name : str
-        Of the job.
-    embeddings : dict of float to np.ndarray
-        By alpha, float32 (N, U) of all rows.
-    field : dict of float to np.ndarray
-        By alpha, float16 (V, U) of field views, if any.
-    """
-
-    name: str
-    embeddings: dict[float, np.ndarray]
-    field: dict[float, np.ndarray] = field(default_factory=dict)
-
-    def see_views(self, views: FieldFeatures, alpha: float) -> FieldFeatures:
-        """Give field views, V by the untuned network, as the tuned one at an alpha sees them."""
-        if alpha == 0:
-            return views
-        seen = join_outputs(self.field[alpha].astype(np.float32), views.shared)
-        return replace(views, embeddings=seen, untuned=views.shared)
 
 
 def run_jobs(
@@ -191,7 +96,7 @@ def _run_pending(
     by_place = {folder / job.name: job for job in jobs}
     queue = [place for place in by_place if not (place / "history.json").exists()]
     for place in queue:
-        _write_job(place, by_place[place], inputs, targets, task)
+        write_job(place, by_place[place], inputs, targets, task)
     total = {place: job.recipe.epochs * max(1, len(job.rows)) for place, job in by_place.items()}
     seen = {place: 0 if place in queue else total[place] for place in by_place}
     queue.sort(key=lambda place: -total[place])  # begun last, the longest would run on alone
@@ -207,7 +112,7 @@ def _run_pending(
             while queue and len(running) < cores:
                 place = queue.pop(0)
                 # few jobs share all cores among them
-                running[place] = _start(place, max(1, threads() // min(cores, len(queue) + len(running) + 1)))
+                running[place] = start_job(place, max(1, threads() // min(cores, len(queue) + len(running) + 1)))
             for place in _wait_for_word(running, seen):
                 seen[place] = total[place]  # some stop early
             if progress:
@@ -215,8 +120,8 @@ def _run_pending(
     finally:
         for process in running.values():
             process.kill()
-            _close(process)
-    return [_read_result(folder / job.name) for job in jobs]
+            close_job(process)
+    return [read_result(folder / job.name) for job in jobs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,73 +134,22 @@ class JobRunner:
 
     def do(self, place: str) -> int:
         """Do the job of a folder; the exit status. Where the worker ends, so does the job, which goes on elsewhere."""
-        process = _start(Path(place), 1)
+        process = start_job(Path(place), 1)
         assert process.stdout
         for _ in process.stdout:  # how far it is
             pass
         status = process.wait()
-        _close(process)
+        close_job(process)
         return status
 
 
 def _run_by_pool(queue: Sequence[Path]) -> Iterator[Path]:
     """Do jobs by the engine in force; yields each that is done."""
-    with open_pool(setting("MEDLOUPE_ENGINE"), JobRunner()) as pool:
+    with open_pool(setting("MEDLOUPE_ENGINE"), JobRunner(), gpu=True) as pool:
         for place, status in pool.run(map(str, queue)):
             if isinstance(status, Lost) or status:
-                raise _failed(Path(place), -9 if isinstance(status, Lost) else status)
+                raise explain_failure(Path(place), -9 if isinstance(status, Lost) else status)
             yield Path(place)
-
-
-def _write_job(place: Path, job: Job, inputs: TrainingInputs, targets: np.ndarray, task: str) -> None:
-    place.mkdir(parents=True, exist_ok=True)
-    said = {
-        "recipe": job.recipe.as_json(),
-        "seed": job.seed,
-        "shares": list(job.alphas),
-        "task": task,
-        "backbone": str(inputs.backbone),
-        "start": str(inputs.start) if inputs.start else None,
-        "files": [str(p) for p in inputs.files],
-        "shape": list(inputs.shape),
-        "symmetry": inputs.symmetry.as_json(),
-        "field": None if inputs.field is None else {"file": str(inputs.field.path), "shape": inputs.field.shape},
-    }
-    if (views := inputs.field) is not None:
-        np.savez(place / "field.npz", rows=views.rows, places=views.places, hard=views.hard)
-    with (place / "rows.npz").open("wb") as f:
-        asked = np.arange(len(targets)) if job.asked is None else job.asked
-        np.savez(f, rows=job.rows, checked=job.checked, asked=asked, targets=targets, embeddings=inputs.embeddings)
-    write_atomically(place / "job.json", json.dumps(said).encode())
-
-
-def _start(place: Path, cores: int) -> subprocess.Popen[str]:
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": str(cores),
-        "MKL_NUM_THREADS": str(cores),
-        # memory given back to the system costs more than it saves: a training asks for the same blocks at every step
-        "MALLOC_TRIM_THRESHOLD_": str(2**30),
-        "MALLOC_MMAP_THRESHOLD_": str(2**30),
-        "MALLOC_TOP_PAD_": str(2**26),
-    }
-    with (place / "log").open("w") as log:
-        return subprocess.Popen(
-            [sys.executable, "-P", "-m", JOB_MODULE, str(place)],
-            env=environment,
-            stdin=subprocess.PIPE,  # its end tells the job that this process is gone
-            stdout=subprocess.PIPE,
-            stderr=log,
-            text=True,
-        )
-
-
-def _close(process: subprocess.Popen[str]) -> int:
-    """Close the pipes of a process and wait for its end; return its exit status."""
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
-    return process.wait()
 
 
 def _wait_for_word(running: dict[Path, subprocess.Popen[str]], seen: dict[Path, int]) -> list[Path]:
@@ -319,32 +173,6 @@ def _wait_for_word(running: dict[Path, subprocess.Popen[str]], seen: dict[Path, 
 def _end(process: subprocess.Popen[str], place: Path) -> None:
     """Wait for a job's process, and raise FinetuneError with its last words if it failed."""
     status = process.wait()
-    _close(process)
+    close_job(process)
     if status:
-        raise _failed(place, status)
-
-
-def _failed(place: Path, status: int) -> FinetuneError:
-    said = (place / "log").read_text(errors="replace").strip().splitlines()
-    return FinetuneError(
-        f"A training ended with exit status {status}"
-        + (f": {said[-1][:300]}" if said else ", perhaps for want of memory."),
-        "What was trained so far is kept; the same command goes on from there. Close other programs if memory is short,"
-        " or use --finetune none.",
-    )
-
-
-def _read_result(place: Path) -> FinishedJob:
-    said = json.loads((place / "history.json").read_text())
-    with np.load(place / "done.npz", allow_pickle=False) as held:
-        return FinishedJob(
-            name=place.name,
-            embeddings={float(k[3:]): held[k] for k in held.files if k.startswith("at_")},
-            field={float(k[6:]): held[k] for k in held.files if k.startswith("field_")},
-            weights={k[2:]: held[k] for k in held.files if k.startswith("w_")},
-            head=(held["head_weight"], held["head_bias"]),
-            history=said["history"],
-            seconds=said["seconds"],
-            images=said["images"],
-            stopped=said["stopped"],
-        )
+        raise explain_failure(place, status)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,8 @@ class Examples:
         int (m,), whose loss stops the training; none where it runs to its end. No group is in both.
     task : str
         "multiclass" or "multilabel".
+    watched : np.ndarray
+        int (w,), whose loss is told after every epoch; it changes nothing.
     """
 
     source: BatchSource
@@ -80,6 +82,7 @@ class Examples:
     rows: np.ndarray
     checked: np.ndarray
     task: str
+    watched: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
 
 
 @dataclass(slots=True)
@@ -101,6 +104,7 @@ def train(
     seed: int,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    judged: Callable[[int, float], None] | None = None,
 ) -> Trained:
     """Train a module's weights and a linear head, stopping by the loss on the rows `checked`.
 
@@ -120,6 +124,8 @@ def train(
         A file, written after every epoch and read at the start, from which a killed training goes on.
     progress : Progress or None
         Called with images trained on so far, of all.
+    judged : callable, optional
+        Called after every epoch, counted from 1, with the loss on the rows `watched`, if there are any.
     """
     run = _Run(import_torch(), module, examples, recipe, seed)
     run.resume(checkpoint)
@@ -129,6 +135,8 @@ def train(
         run.state.seconds += time.perf_counter() - started
         run.judge()
         run.keep(checkpoint)
+        if judged is not None and len(examples.watched):
+            judged(run.state.epoch, run.measure(examples.watched)[0])
     return run.result()
 
 
@@ -209,28 +217,29 @@ class _Run:
 
     def judge(self) -> None:
         """Measure loss and accuracy on the checked rows, with the averaged weights; the best are remembered."""
-        state, torch = self.state, self.torch
+        state = self.state
         if not len(self.checked):
             state.best_epoch, self.best = state.epoch, [p.clone() for p in self.averaged]
             return
-        present = [p.detach().clone() for p in self.learned]
-        self._put(self.averaged)
-        z = np.concatenate(
-            [
-                self._predicted(self.checked[i : i + INFERENCE_BATCH])
-                for i in range(0, len(self.checked), INFERENCE_BATCH)
-            ]
-        )
-        self._put(present)
-        soft, known = objective.smooth_targets(self.y[self.checked], 0.0, self.task)
-        with torch.no_grad():
-            values = (torch.from_numpy(v).to(self.device) for v in (z, soft, known))
-            loss = float(self.loss(*values))
-        accuracy = objective.count_hits(z, self.y[self.checked], self.task) / len(self.checked)
+        loss, accuracy = self.measure(self.checked)
         state.history[-1] |= {"val_loss": loss, "val_accuracy": accuracy}
         if loss < state.best:
             state.best, state.best_epoch = loss, state.epoch
             self.best = [p.clone() for p in self.averaged]
+
+    def measure(self, rows: np.ndarray) -> tuple[float, float]:
+        """Measure loss and accuracy of the averaged weights on rows."""
+        torch = self.torch
+        present = [p.detach().clone() for p in self.learned]
+        self._put(self.averaged)
+        batches = [rows[i : i + INFERENCE_BATCH] for i in range(0, len(rows), INFERENCE_BATCH)]
+        z = np.concatenate([self._predicted(batch) for batch in batches])
+        self._put(present)
+        soft, known = objective.smooth_targets(self.y[rows], 0.0, self.task)
+        with torch.no_grad():
+            values = (torch.from_numpy(v).to(self.device) for v in (z, soft, known))
+            loss = float(self.loss(*values))
+        return loss, objective.count_hits(z, self.y[rows], self.task) / len(rows)
 
     def _predicted(self, rows: np.ndarray) -> np.ndarray:
         self.module.eval()

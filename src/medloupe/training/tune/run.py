@@ -27,7 +27,8 @@ from medloupe.settings import home
 from medloupe.training.tune.activations import count_missing, evict_caches, explain_disk_errors
 from medloupe.training.tune.budget import TuningPlan, describe_reductions, limit_trainings, limit_views
 from medloupe.training.tune.inputs import cache_key, measure_seconds_an_image, prepare_inputs, time_symmetry_probe
-from medloupe.training.tune.jobs import ALPHAS, FinishedJob, Job, parallel_jobs, run_jobs
+from medloupe.training.tune.jobfolder import ALPHAS, FinishedJob, Job
+from medloupe.training.tune.jobs import parallel_jobs, run_jobs
 from medloupe.training.tune.network import interpolate_weights
 from medloupe.training.tune.recipe import DEFAULTS, Recipe
 from medloupe.training.tune.share import SHARE, ShareChoice, choose_share

@@ -24,7 +24,7 @@ from medloupe.embed.tail import load_graph
 from medloupe.errors import FinetuneError
 from medloupe.graphs.module import import_torch
 from medloupe.metrics.weighted import Ranking, average, bootstrap_weights
-from medloupe.settings import home, threads
+from medloupe.settings import home, setting, threads
 from medloupe.training.options import Options
 from medloupe.training.tune.activations import count_missing
 from medloupe.training.tune.budget import limit_views
@@ -33,7 +33,8 @@ from medloupe.training.tune.jobs import parallel_jobs
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.space import searched_values, suggest_recipe
 from medloupe.training.tune.split import hold_out
-from medloupe.training.tune.trials import TrialOutcome, TrialSetup, run_trials
+from medloupe.training.tune.study import agree_on_plan, import_optuna, is_shared, read_plan, search_together
+from medloupe.training.tune.trials import TrialOutcome, TrialSetup, TriedRecipe, run_trials
 from medloupe.utils.files import write_atomically
 from medloupe.utils.progress import StageProgress
 
@@ -97,20 +98,45 @@ def search(task: SearchTask, say: StageProgress) -> tuple[Recipe, dict[str, Any]
     StoreError
         When the disk is full.
     """
-    optuna = import_optuna()
+    import_optuna()
     began = time.perf_counter()
     setup = prepare_trials(task, say)
-    sampler = optuna.samplers.TPESampler(seed=task.options.seed, n_startup_trials=_STARTUP)
-    study = optuna.create_study(direction="maximize", sampler=sampler)
     recipe = replace(task.recipe, views=min(task.recipe.views, setup.views))
+    if is_shared():
+        ended = setup.folder / f"ended-{task.options.minutes}.json"
+        tried = search_together(setup.folder.name, setup, recipe, setting("MEDLOUPE_ENGINE"), ended, say)
+        seconds = round(time.perf_counter() - began, 1)
+    else:
+        tried, seconds = _search_alone(setup, recipe, task.options.seed, say)
+    say("searching", 100, 100)
+    outcomes = [t.outcome for t in tried]
+    best = choose_trial(
+        outcomes, task.features.data.targets[setup.judging], setup.groups[setup.judging], task.options.seed
+    )
+    return tried[best].recipe, {
+        "trials": [_describe(i, t) for i, t in enumerate(tried)],
+        "best": best,
+        "rows": len(setup.rows),
+        "judged_on": len(setup.judging),
+        "epochs": setup.epochs,
+        "seconds": seconds,
+        "words": _words(tried, best, setup, task.plan),
+    }
+
+
+def _search_alone(setup: TrialSetup, recipe: Recipe, seed: int, say: StageProgress) -> tuple[list[TriedRecipe], float]:
+    """Search in a study of this process: recipes, the usual one first, and seconds, as they were when it was done."""
+    optuna = import_optuna()
+    began = time.perf_counter()
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP)
+    study = optuna.create_study(direction="maximize", sampler=sampler)
     study.enqueue_trial(searched_values(recipe))
     side_by_side = min(2, parallel_jobs())
-    outcomes: list[TrialOutcome] = []
-    recipes: list[Recipe] = []
+    tried: list[TriedRecipe] = []
     spent = longest = 0.0
     ended = setup.folder / "ended.json"  # what was found once stays found, so that the training after it can go on
     end: dict[str, Any] | None = json.loads(ended.read_text()) if ended.exists() else None
-    while len(outcomes) < (end["trials"] if end else _FEWEST) or (not end and spent + longest <= setup.budget):
+    while len(tried) < (end["trials"] if end else _FEWEST) or (not end and spent + longest <= setup.budget):
         asked = [study.ask() for _ in range(side_by_side)]
         suggested = [suggest_recipe(trial, recipe, setup.views) for trial in asked]
         started = time.perf_counter()
@@ -121,36 +147,27 @@ def search(task: SearchTask, say: StageProgress) -> tuple[Recipe, dict[str, Any]
         for trial, outcome in zip(asked, found, strict=True):
             failed = not np.isfinite(outcome.auc)
             study.tell(trial, None if failed else outcome.auc, optuna.trial.TrialState.FAIL if failed else None)
-        outcomes += found
-        recipes += suggested
+        tried += [
+            TriedRecipe(recipe=r, outcome=o, state="complete" if np.isfinite(o.auc) else "failed")
+            for r, o in zip(suggested, found, strict=True)
+        ]
         say("searching", min(100, round(100 * spent / max(setup.budget, 1e-9))), 100)
-    say("searching", 100, 100)
-    best = choose_trial(
-        outcomes, task.features.data.targets[setup.judging], setup.groups[setup.judging], task.options.seed
-    )
     if end is None:
-        end = {"trials": len(outcomes), "seconds": round(time.perf_counter() - began, 1)}
+        end = {"trials": len(tried), "seconds": round(time.perf_counter() - began, 1)}
         write_atomically(ended, json.dumps(end).encode())
-    return recipes[best], {
-        "trials": [_describe(i, r, o) for i, (r, o) in enumerate(zip(recipes, outcomes, strict=True))],
-        "best": best,
-        "rows": len(setup.rows),
-        "judged_on": len(setup.judging),
-        "epochs": setup.epochs,
-        "seconds": end["seconds"],
-        "words": _words(outcomes, best, setup, task.plan),
-    }
+    return tried, end["seconds"]
 
 
-def _describe(number: int, recipe: Recipe, outcome: TrialOutcome) -> dict[str, Any]:
+def _describe(number: int, tried: TriedRecipe) -> dict[str, Any]:
     """Describe a trial as the report shows it."""
+    outcome = tried.outcome
     complete = bool(np.isfinite(outcome.auc))
     return {
         "number": number,
-        "params": {**searched_values(recipe), "share": outcome.alpha if complete else None},
+        "params": {**searched_values(tried.recipe), "share": outcome.alpha if complete else None},
         "auc": outcome.auc if complete else None,
         "seconds": round(outcome.seconds, 1),
-        "state": "complete" if complete else "failed",
+        "state": tried.state,
     }
 
 
@@ -165,24 +182,6 @@ def search_card(found: Mapping[str, Any]) -> dict[str, Any]:
         "auc": best["auc"],
         "default": first["auc"],
     }
-
-
-def import_optuna() -> Any:
-    """Import Optuna, quiet.
-
-    Raises
-    ------
-    FinetuneError
-        Where it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as e:
-        raise FinetuneError(
-            "The search for a recipe needs Optuna, which is not installed.", "Run: pip install 'medloupe[finetune]'"
-        ) from e
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
 
 
 def choose_trial(outcomes: list[TrialOutcome], targets: np.ndarray, groups: np.ndarray, seed: int) -> int:
@@ -245,11 +244,15 @@ def prepare_trials(task: SearchTask, say: StageProgress) -> TrialSetup:
     model = load_graph(task.network)
     budget = 60 * (options.minutes / 2 if options.minutes is not None else MINUTES)
     key = cache_key(features, plan, task.network, [], options.start, __name__)
-    folder = home() / "cache" / "search" / f"{key}-{recipe.kind}-{seed}-{budget:g}"
+    shared = is_shared()
+    name = f"{key}-{recipe.kind}-{seed}-{'shared' if shared else f'{budget:g}'}"
+    folder = home() / "cache" / "search" / name
     kept = folder / "plan.json"  # a resumed search must not measure anew, and then plan other trials
     told = json.loads(kept.read_text()) if kept.exists() else None
     started = time.perf_counter()
     allowed, each = time_symmetry_probe(features, task.network, plan.groups, seed)
+    if shared and told is None:
+        told = read_plan(name)
     most = replace(recipe, views=told["views"] if told else max(recipe.views, MOST_VIEWS))
     if told is None and recipe.kind == "tail":
         most = limit_views(most, lambda views: count_missing(features, task.network, allowed, views), each, budget)
@@ -263,6 +266,8 @@ def prepare_trials(task: SearchTask, say: StageProgress) -> TrialSetup:
         left = max(0.0, left)
         epochs, n = _trial_size(recipe.epochs, len(rest), len(own), each, left / WANTED)
         told = {"views": most.views, "epochs": epochs, "rows": n, "seconds": left}
+        if shared:
+            told = agree_on_plan(name, told)
         folder.mkdir(parents=True, exist_ok=True)
         write_atomically(kept, json.dumps(told).encode())
     return TrialSetup(
@@ -276,7 +281,7 @@ def prepare_trials(task: SearchTask, say: StageProgress) -> TrialSetup:
         epochs=told["epochs"],
         seed=seed,
         views=most.views,
-        budget=told["seconds"],
+        budget=max(0.0, budget - (time.perf_counter() - started)) if shared else told["seconds"],
         folder=folder,
     )
 
@@ -293,9 +298,9 @@ def _trial_size(epochs: int, rows: int, own: int, each: float, seconds: float) -
     return 2, FEWEST_ROWS
 
 
-def _words(outcomes: list[TrialOutcome], best: int, setup: TrialSetup, plan: Plan) -> str:
-    first, ahead = outcomes[0].auc, outcomes[best].auc
-    count = len(outcomes)
+def _words(tried: list[TriedRecipe], best: int, setup: TrialSetup, plan: Plan) -> str:
+    first, ahead = tried[0].outcome.auc, tried[best].outcome.auc
+    count, early = len(tried), sum(t.state == "ended early" for t in tried)
     if best:
         found = f"The best had AUC {ahead:.3f}, the usual recipe {first:.3f} on the same pictures, so it was taken."
     elif count == 1:
@@ -309,7 +314,9 @@ def _words(outcomes: list[TrialOutcome], best: int, setup: TrialSetup, plan: Pla
     )
     return (
         f"{count} {'recipe was' if count == 1 else 'recipes were'} tried, each in a training of {setup.epochs} epochs"
-        f" on {len(setup.rows):,} pictures, judged on {len(setup.judging):,} of other patients. {found} The recipe was"
+        f" on {len(setup.rows):,} pictures, judged on {len(setup.judging):,} of other patients."
+        + (f" {early} of them {'was' if early == 1 else 'were'} ended early." if early else "")
+        + f" {found} The recipe was"
         " chosen on the same pictures that cross-validation judges by, though split another way, so cross-validated"
         f" figures may be a little too good. {judged}"
     )

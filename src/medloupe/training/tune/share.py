@@ -21,7 +21,7 @@ from medloupe.training.heads.field_candidates import FieldCandidate, choose_weig
 from medloupe.training.heads.fit import CS, Fitter, HeadChoice, scale_choices
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
 from medloupe.training.heads.temperature import fit_temperature
-from medloupe.training.tune.jobs import FinishedJob
+from medloupe.training.tune.jobfolder import FinishedJob
 
 SHARE = 0.5
 """Of the pictures of an epoch, those shown as a view, where a network learns from views."""

@@ -17,7 +17,8 @@ from medloupe.embed.tail import join_outputs
 from medloupe.errors import FinetuneError
 from medloupe.training.heads.fit import CS, Fitter, scale_choices
 from medloupe.training.heads.ranking import macro_auc, ranking_scores
-from medloupe.training.tune.jobs import Job, TrainingInputs, run_jobs
+from medloupe.training.tune.jobfolder import Job, TrainingInputs
+from medloupe.training.tune.jobs import run_jobs
 from medloupe.training.tune.recipe import Recipe
 
 
@@ -87,6 +88,25 @@ class TrialOutcome:
     scores: np.ndarray
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriedRecipe:
+    """A recipe that a search tried, and what came of it.
+
+    Attributes
+    ----------
+    recipe : Recipe
+        That was tried.
+    outcome : TrialOutcome
+        What it gave; without AUC where it was ended early or failed.
+    state : str
+        "complete", "failed", or of a shared search "ended early".
+    """
+
+    recipe: Recipe
+    outcome: TrialOutcome
+    state: str
+
+
 def run_trials(setup: TrialSetup, recipes: Sequence[Recipe]) -> list[TrialOutcome]:
     """Train and judge recipes side by side, or take what was kept before.
 
@@ -98,17 +118,7 @@ def run_trials(setup: TrialSetup, recipes: Sequence[Recipe]) -> list[TrialOutcom
     list of TrialOutcome
         In the order of the recipes.
     """
-    jobs = [
-        Job(
-            name=hashlib.sha256(repr((r, setup.seed, setup.rows.tolist())).encode()).hexdigest()[:24],
-            rows=setup.rows,
-            checked=np.empty(0, np.int64),
-            recipe=r,
-            seed=setup.seed,
-            asked=np.sort(np.concatenate([setup.rows, setup.judging])),
-        )
-        for r in recipes
-    ]
+    jobs = [plan_job(setup, r) for r in recipes]
     todo = [j for j in {j.name: j for j in jobs}.values() if not (setup.folder / f"{j.name}.npz").exists()]
     if todo:
         try:
@@ -121,19 +131,31 @@ def run_trials(setup: TrialSetup, recipes: Sequence[Recipe]) -> list[TrialOutcom
     return [_read_outcome(setup.folder / f"{j.name}.npz") for j in jobs]
 
 
+def plan_job(setup: TrialSetup, recipe: Recipe) -> Job:
+    """Plan the training of one trial."""
+    return Job(
+        name=hashlib.sha256(repr((recipe, setup.seed, setup.rows.tolist())).encode()).hexdigest()[:24],
+        rows=setup.rows,
+        checked=np.empty(0, np.int64),
+        recipe=recipe,
+        seed=setup.seed,
+        asked=np.sort(np.concatenate([setup.rows, setup.judging])),
+    )
+
+
 def _train_and_keep(setup: TrialSetup, jobs: list[Job]) -> None:
     data = setup.features.data
     for name, done in zip(
         [j.name for j in jobs], run_jobs(jobs, setup.inputs, data.targets, data.task, setup.folder), strict=True
     ):
         started = time.perf_counter()
-        auc, alpha, scores = _judge(setup, done.embeddings)
+        auc, alpha, scores = judge_trial(setup, done.embeddings)
         seconds = done.seconds + time.perf_counter() - started
         _write_outcome(setup, name, TrialOutcome(auc=auc, alpha=alpha, seconds=seconds, scores=scores))
         shutil.rmtree(setup.folder / name, ignore_errors=True)  # dozens of megabytes that nobody asks for again
 
 
-def _judge(setup: TrialSetup, embeddings: Mapping[float, np.ndarray]) -> tuple[float, float, np.ndarray]:
+def judge_trial(setup: TrialSetup, embeddings: Mapping[float, np.ndarray]) -> tuple[float, float, np.ndarray]:
     """Find the best of a few linear heads at the best alpha: its AUC on `judging`, that alpha, and its scores."""
     data, rows, own = setup.features.data, setup.rows, setup.judging
     best = (np.nan, 0.0, np.empty((0, 0), np.float32))
