@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from medloupe.embed.registry import DEFAULT, ECG_BEATS, ECG_TWELVE, backbone
+from medloupe.model.legibility import NOT_ANSWERED, answers_photographs
 from medloupe.starter import shipped
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -222,7 +223,9 @@ def _by_part(card: Mapping[str, Any]) -> list[str]:
 
 def _photographed(card: Mapping[str, Any]) -> list[str]:
     """What it learned from simulated photographs, in a sentence a severity."""
-    said = (card.get("field") or {}).get("words") or ()
+    said = list((card.get("field") or {}).get("words") or ())
+    if said and card["field"]["weight"] and not answers_photographs(card) and NOT_ANSWERED not in said:
+        said.append(NOT_ANSWERED)
     return ["", "Photographed ([field.md](field.md)):", "", *(f"- {sentence}" for sentence in said)] if said else []
 
 

@@ -24,6 +24,8 @@ SENTENCE = (
 MOST_LOST = 0.10
 """Of the AUC of direct pictures, that answers on mild or medium photographs with known corners may lose."""
 
+NOT_ANSWERED = "Photographs of a screen, film or print are not answered: too much is lost on them."
+
 
 def answers_photographs(card: Mapping[str, Any]) -> bool:
     """Tell whether a check-up answers photographs of a screen, film or print.
@@ -34,14 +36,18 @@ def answers_photographs(card: Mapping[str, Any]) -> bool:
     field = card.get("field") or {}
     if not field.get("weight"):
         return False
-    judged = [card.get("metrics"), (card.get("secondary") or {}).get("metrics")]
-    direct = [auc["value"] for m in judged if m and (auc := m.get("auc")) and auc["value"] is not None]
+    direct = [_auc(judged) for judged in (card.get("metrics"), (card.get("secondary") or {}).get("metrics"))]
+    known = [auc for auc in direct if auc is not None]
     photographed = [
-        row["auc"]["value"]
+        auc
         for row in field.get("rows") or ()
-        if row["kind"] == "straight" and row["severity"] != "hard" and row["auc"]["value"] is not None
+        if row.get("kind") == "straight" and row.get("severity") != "hard" and (auc := _auc(row)) is not None
     ]
-    return not direct or all(auc >= max(direct) - MOST_LOST for auc in photographed)
+    return not known or all(auc >= max(known) - MOST_LOST for auc in photographed)
+
+
+def _auc(figures: Mapping[str, Any] | None) -> float | None:
+    return ((figures or {}).get("auc") or {}).get("value")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -15,6 +15,7 @@ from medloupe.embed.features import Features, embed
 from medloupe.embed.tail import Tail
 from medloupe.errors import DataError
 from medloupe.model.head import Head
+from medloupe.model.legibility import NOT_ANSWERED, answers_photographs
 from medloupe.training.options import Options
 from medloupe.training.pipeline.outcome import Outcome
 from medloupe.training.pipeline.preconditions import check_readable
@@ -306,6 +307,8 @@ def _describe(features: Features, planned: Plan, tuning: Tuning, fit: _FittedPar
         facts["field"] = describe_field(
             verdict, planned.groups[verdict.judging], fit.withheld, fit.apart.novelty, limits, seed
         )
+        if (field := facts["field"]) and field["weight"] and not answers_photographs(facts):
+            field["words"].append(NOT_ANSWERED)
     report: dict[str, Any] = {
         "card": facts,
         "curves": {**curves(verdict.judged), "learning": verdict.learning},

@@ -22,7 +22,7 @@ def searched_values(recipe: Recipe) -> dict[str, Any]:
     return {name: getattr(recipe, name) for name in names}
 
 
-def suggest_recipe(trial: optuna.Trial, default: Recipe, views: int) -> Recipe:
+def suggest_recipe(trial: optuna.trial.BaseTrial, default: Recipe, views: int) -> Recipe:
     """Ask a trial for a recipe near the default one, with at most `views` views of each picture."""
 
     def number(name: str, low: float, high: float, *, log: bool = False) -> float:
