@@ -53,7 +53,8 @@ _ANSWER_ECG = """async ([mark, card, files, request]) => {
   try {
     const answer = await asking.answerEcg(card, named, request), {signal, attention, ...ecg} = answer.ecg;
     const numbers = (values) => values && [...values].map((v) => (Number.isNaN(v) ? null : v));
-    return {...answer, ecg: {...ecg, leads: signal.leads, samples: signal.samples.map(numbers), attention: numbers(attention)}};
+    const drawn = {leads: signal.leads, samples: signal.samples.map(numbers), attention: numbers(attention)};
+    return {...answer, ecg: {...ecg, ...drawn}};
   } catch (e) { if (!e.unreadable) throw e; return {unreadable: e.unreadable, values: e.values}; }
 }"""
 _CHOOSE = """async ([mark, cards, withheld, data, mode, told]) => {

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 def describe_ecg(checkup: CheckUpParts) -> dict[str, Any] | None:
     """Describe how a check-up reads ECGs; None of one that reads pictures.
 
-    {beats, leads, input_size, rate, before, places, may_miss, learned_on, rates, rate_tolerance, unproven, rhythm, asked,
-    fewest_beats, least_share}. rhythm: what the measured rhythm adds to each beat's logits, or None. asked: names of what
-    only the server can be told beside an ECG.
+    {beats, leads, input_size, rate, before, places, may_miss, learned_on, rates, rate_tolerance, unproven, rhythm,
+    asked, fewest_beats, least_share}. rhythm: what the measured rhythm adds to each beat's logits, or None. asked:
+    names of what only the server can be told beside an ECG.
     """
     card = checkup.windows
     if card is None:
