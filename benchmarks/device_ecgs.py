@@ -1,12 +1,12 @@
-"""Whether answers to ECGs worked out in a browser are Python's, how long they take, and what has to be fetched for them.
+"""Whether answers to ECGs worked out in a browser are Python's, how long they take, and what is fetched for them.
 
     python benchmarks/device_ecgs.py [--data ../shared/data] [--count 500]
 
-A server hands out the app to headless Chromium, which keeps a check-up of pictures and both of ECGs; then its network is
-cut. Recordings are answered in turn by the browser and by Python in one thread, with the same network: the WFDB records
-of the two sets, and recordings of PTB-XL that are there as numbers, written as WFDB and as EDF. Milliseconds are medians
-by the clock, of the same run, reading included; on a busy machine their ratio means more than they do, so the load is
-printed with them. Megabytes are as they came over the wire, packed.
+A server hands out the app to headless Chromium, which keeps a check-up of pictures and both of ECGs; then its network
+is cut. Recordings are answered in turn by the browser and by Python in one thread, with the same network: the WFDB
+records of the two sets, and recordings of PTB-XL that are there as numbers, written as WFDB and as EDF. Milliseconds
+are medians by the clock, of the same run, reading included; on a busy machine their ratio means more than they do, so
+the load is printed with them. Megabytes are as they came over the wire, packed.
 """
 
 from __future__ import annotations

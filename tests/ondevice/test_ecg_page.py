@@ -112,6 +112,9 @@ def test_two_recordings_at_once_are_two_answers(live: Live, web_runtime: Path, o
     opened(page)
     page.get_by_role("radio", name=BEATS).check()
     files = [f for n in (1, 2) for f in record(ecgmodels.recording(n, 8), tmp_path, f"r{n}")]
+    renamed = files[1].rename(tmp_path / "other.dat")  # the header tells which file is its own
+    files[0].write_text(files[0].read_text().replace("r1.dat", "other.dat"))
+    files[1] = renamed
     page.locator("[data-files]").set_input_files(files)
     answered = page.locator("[data-list] > li.ecg[data-state]:not([data-state=''])")
     playwright.expect(answered).to_have_count(2, timeout=60_000)

@@ -24,7 +24,7 @@ from medloupe.model.prediction import Prediction
 from medloupe.serving.engine.checkup import CheckUp
 from medloupe.serving.web.devicewords import app_words
 from medloupe.starter.shipped import load_shipped
-from pocket import MODULES, answering_ecgs
+from pocket import MODULES, Browser, answering_ecgs
 
 MOST = 1e-5  # that a probability may differ
 LEAST_SAMPLE = 1e-5  # mV, that the cleaned signal may differ
@@ -147,9 +147,38 @@ def test_recordings_of_the_set_in_another_container(both: Both, real_sets: Path,
 # ------------------------------------------------------------------ made recordings, of every form
 
 
-@pytest.mark.parametrize("form", ["16", "24", "32", "61", "80", "160", "212", "310", "311"])
-def test_sample_formats(both: Both, tmp_path: Path, form: str) -> None:
-    both.same("plain", wfdb(ecgmodels.recording(3, 12, 250), tmp_path, form))
+def stored(values: np.ndarray, form: str) -> bytes:
+    """Counts as the bytes of a WFDB sample format."""
+    if form == "8":
+        return np.diff(values, prepend=0).clip(-128, 127).astype("i1").tobytes()
+    if form in ("80", "160"):
+        return (values + (128 if form == "80" else 32768)).astype("u1" if form == "80" else "<u2").tobytes()
+    if form in ("16", "61", "32"):
+        return values.astype({"16": "<i2", "61": ">i2", "32": "<i4"}[form]).tobytes()
+    if form == "24":
+        return values.astype("<i4").view("u1").reshape(-1, 4)[:, :3].tobytes()
+    bits, each = (12, 2) if form == "212" else (10, 3)
+    v = np.pad(values, (0, -len(values) % each)).reshape(-1, each) & (2**bits - 1)
+    if form == "212":
+        parts = [v[:, 0], v[:, 0] >> 8 | v[:, 1] >> 8 << 4, v[:, 1]]
+    elif form == "310":
+        a, b, c = v[:, 0], v[:, 1], v[:, 2]
+        parts = [(a & 127) << 1, a >> 7 | (c & 31) << 3, (b & 127) << 1, b >> 7 | c >> 5 << 3]
+    else:
+        whole = v[:, 0] | v[:, 1] << 10 | v[:, 2] << 20
+        parts = [whole >> shift for shift in (0, 8, 16, 24)]
+    return np.stack([part & 255 for part in parts], axis=1).astype("u1").tobytes()
+
+
+@pytest.mark.parametrize("form", ["8", "16", "24", "32", "61", "80", "160", "212", "310", "311"])
+def test_sample_formats(both: Both, form: str) -> None:
+    gain = 40 if form in ("8", "80") else 100
+    counts = np.round(gain * ecgmodels.recording(3, 12, 250, ("II",)).samples[0]).astype(int)
+    head = f"r 1 250 {len(counts)}\nr.dat {form} {gain}(0)/mV 12 0 0 0 0 II\n"
+    files = {"r.hea": head.encode(), "r.dat": stored(counts, form)}
+    said = both.same("plain", files)
+    assert said.ecg is not None
+    assert np.ptp(said.ecg.signal.samples) > 1, "the counts are an ECG again"
 
 
 @pytest.mark.parametrize("rate", [100, 128, 250, 257, 360, 500, 1000, 2000])
@@ -229,6 +258,24 @@ def test_headers(both: Both, head: str, code: str) -> None:
         return
     assert isinstance(both.told("plain", files), str)
     assert both.browser("plain", files)["unreadable"] == f"ecg_{code}"
+
+
+def test_leads_without_numbers_are_refused(both: Both) -> None:
+    files = {"r.hea": b"r 1 360\nr.dat 16 200/mV 11 0 0 0 0 II\n", "r.dat": b"\x00\x80" * 4000}
+    assert isinstance(both.told("plain", files), str)
+    assert both.browser("plain", files)["unreadable"] == "ecg_lead_empty"
+
+
+def test_a_file_that_is_too_large_is_not_even_read(modules: Browser) -> None:
+    code = modules.page.evaluate(
+        """async (origin) => {
+      const {readFiles} = await import(`${origin}/ecg_files.js`);
+      const never = () => { throw new Error("it was read"); };
+      return readFiles([{name: "r.dat", size: 2e9, arrayBuffer: never}]).catch((e) => e.code ?? e.message);
+    }""",
+        modules.origin,
+    )
+    assert code == "ecg_large"
 
 
 def test_a_gain_that_is_told_is_taken(both: Both) -> None:

@@ -55,7 +55,10 @@ _ANSWER_ECG = """async ([mark, card, files, request]) => {
     const numbers = (values) => values && [...values].map((v) => (Number.isNaN(v) ? null : v));
     const drawn = {leads: signal.leads, samples: signal.samples.map(numbers), attention: numbers(attention)};
     return {...answer, ecg: {...ecg, ...drawn}};
-  } catch (e) { if (!e.unreadable) throw e; return {unreadable: e.unreadable, values: e.values}; }
+  } catch (e) {
+    if (!e.unreadable && e.name !== "Unreadable") throw e;
+    return {unreadable: e.unreadable ?? e.code, values: e.values};
+  }
 }"""
 _CHOOSE = """async ([mark, cards, withheld, data, mode, told]) => {
   const home = `${location.origin}/app/${mark}`, {Asking} = await import(`${home}/asking.js`);

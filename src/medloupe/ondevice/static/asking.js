@@ -1,5 +1,7 @@
 // Ask the worker: each picture in its turn, by promises.
 
+import { readFiles } from "./ecg_files.js";
+
 export class Asking {
   constructor() {
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
@@ -32,7 +34,7 @@ export class Asking {
 
   /** Answer the files of an ECG by one check-up: as ecg_answer.js gives it. request: {gain}. */
   async answerEcg(card, files, request = {}) {
-    const read = await Promise.all(files.map(async (file) => [file.name, await file.arrayBuffer()]));
+    const read = await readFiles(files);
     return this.#send({ cards: [card], request, files: read }, read.map(([, bytes]) => bytes));
   }
 

@@ -1,6 +1,6 @@
 // Heartbeats in one lead at 250 Hz by adaptive thresholds (Pan and Tompkins, 1985), as the package sleepecg finds them.
 //
-// After sleepecg's heartbeats.py and _heartbeat_detection.c, © SleepECG developers, BSD licence (3-clause): see NOTICE.
+// After sleepecg 0.6.0 (heartbeats.py, _heartbeat_detection.c), Copyright (c) 2021, Florian Hofer, Clemens Brunner, BSD licence (3-clause): see NOTICE.
 
 import { bothWays } from "./ecg_filters.js";
 

@@ -19,8 +19,8 @@ export class EcgEntry {
     try {
       this.#given = await this.#asking.answerEcg(this.#card, this.files, this.#request);
     } catch (e) {
-      this.#failed = { code: e.unreadable ?? "failed", values: e.values ?? {} };
-      if (!e.unreadable) console.warn(e);
+      this.#failed = { code: e.unreadable ?? (e.name === "Unreadable" ? e.code : "failed"), values: e.values ?? {} };
+      if (this.#failed.code === "failed") console.warn(e);
     }
     this.show();
   }

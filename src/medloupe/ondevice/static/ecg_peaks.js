@@ -14,8 +14,8 @@ const AROUND = 20, LEAST_SPREAD = 0.02, FARTHEST = 10;
 
 /** The R peaks of a signal, in its samples, ascending. */
 export function findRPeaks(signal) {
-  const clean = removeNoise(signal), leads = recordedLeads(clean).map(({ lead }) => lead);
-  const coarse = recordedLeads(resample(clean, DETECTION_RATE)).map(({ lead }) => lead), clear = coarse.map(prominence);
+  const clean = removeNoise(signal), leads = [...recordedLeads(clean)].map(({ lead }) => lead);
+  const coarse = [...recordedLeads(resample(clean, DETECTION_RATE))].map(({ lead }) => lead), clear = coarse.map(prominence);
   if (!clear.length || !(Math.max(...clear) > 0)) return [];
   const best = argmax(clear), lead = leads[best];
   if (lead.length < SHORT_SECONDS * signal.rate) return [argmax(lead.map(Math.abs))];

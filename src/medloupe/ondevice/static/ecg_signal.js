@@ -41,9 +41,9 @@ export function leadName(name) {
 /** Whether a lead holds any number. */
 export const hasNumbers = (lead) => lead.some(Number.isFinite);
 
-/** The leads that hold anything: [{k, lead (Float64Array, gaps bridged by straight lines), absent (Uint8Array)}]. */
-export function recordedLeads({ samples }) {
-  return [...samples.entries()].filter(([, lead]) => hasNumbers(lead)).map(([k, lead]) => ({ k, ...bridge(lead) }));
+/** The leads that hold anything, one after the other: {k, lead (Float64Array, gaps bridged by straight lines), absent (Uint8Array)}. */
+export function* recordedLeads({ samples }) {
+  for (const [k, lead] of samples.entries()) if (hasNumbers(lead)) yield { k, ...bridge(lead) };
 }
 
 function bridge(samples) {

@@ -10,7 +10,8 @@ const FORMAT = /^(\d{1,3})(?:x(\d{1,3}))?(?::(\d{1,9}))?(?:\+(\d{1,9}))?$/;
 const RATE = /^\d{1,12}(?:\.\d{0,12})?(?:[eE][+-]?\d{1,3})?/;
 const GAIN = /^(-?\d{0,20}\.?\d{0,20}(?:[eE][+-]?\d{1,3})?)(?:\((-?\d{1,12})\))?(?:\/(\S{1,20}))?$/;
 const WHOLE = /^-?\d{1,12}$/;
-const DEFAULT_RATE = 250, DEFAULT_GAIN = 200, MOST_PER_FRAME = 64, MOST_SKEW = 1e6, MOST_HEADER_BYTES = 64 * 1024, MOST_SHORT = 64;
+const DEFAULT_RATE = 250, DEFAULT_GAIN = 200, MOST_PER_FRAME = 64, MOST_SKEW = 1e6, MOST_SHORT = 64;
+export const MOST_HEADER_BYTES = 64 * 1024;
 
 /** The names of the .dat files that a header refers to. */
 export const filesOf = (header, name) => readHeader(header, name).files;

@@ -43,7 +43,7 @@ const orNothing = (v) => (Number.isNaN(v) ? 0 : v);
 export function cutBeats(signal, peaks, { before, rate, size }) {
   const index = roundHalfEven(before * rate), step = signal.rate / rate, lower = Math.max(1, step), reach = Math.ceil(KERNEL * lower);
   const start = Math.floor(-index * step) - reach - 1, end = Math.ceil((size - index) * step) + reach + 2, last = signal.samples[0].length - 1;
-  const leads = recordedLeads(signal), apexes = findApexes(signal.rate, leads, peaks, last + 1), kernels = new Map();
+  const leads = [...recordedLeads(signal)], apexes = findApexes(signal.rate, leads, peaks, last + 1), kernels = new Map();
   const out = signal.samples.map(() => peaks.map(() => new Float32Array(size).fill(NaN)));
   peaks.forEach((peak, b) => {
     const centre = roundHalfEven((Math.floor(peak) + apexes[b]) * STEPS), whole = Math.floor(centre / STEPS), part = centre - whole * STEPS;

@@ -188,9 +188,9 @@ function toldOfEcg() {
 }
 
 /** The entries of chosen files: a picture each, or an ECG of files that belong together. */
-function entriesOf(files) {
+async function entriesOf(files) {
   const told = toldOfEcg();
-  if (isEcg()) return groupRecordings(files).map((each) => new EcgEntry(each, meant()[0], told, asking, words));
+  if (isEcg()) return (await groupRecordings(files)).map((each) => new EcgEntry(each, meant()[0], told, asking, words));
   const who = asked(), mode = $("[name=source]:checked").value;
   return files.map((file) => new Entry(file, mode, who, asking, words));
 }
@@ -201,7 +201,7 @@ async function ask(files) {
   say("");
   $("[data-answers]").hidden = false;
   asking ??= new Asking();
-  for (const one of entriesOf(files)) {
+  for (const one of await entriesOf(files)) {
     entries.unshift(one);
     $("[data-list]").prepend(one.item);
     await one.begin();
