@@ -29,7 +29,7 @@ export function readWfdb(files, name, gain) {
   const all = told.lines.map((line, k) => ({ name: line.name, unit: line.unit, samples: found[k] }));
   const { channels, rate, notes } = chooseRate(all, told.lines.map((line) => told.rate * line.perFrame));
   if (!gain && told.lines.some((line) => !line.calibrated)) notes.push("The header tells no gain; 200 units a millivolt are taken, as is usual in WFDB.");
-  return assembleSignal(channels, rate, "WFDB", name, notes);
+  return assembleSignal(channels, rate, "WFDB", name, notes, gain);
 }
 
 /** What a .hea says, checked: {rate, length (frames, 0 where it does not say), files, lines}. */
