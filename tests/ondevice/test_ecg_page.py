@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,12 +17,13 @@ from browsing import PHONE, Watch, playwright
 from live import Live, running
 from medloupe.ecg.signal import Signal
 
-TWELVE, BEATS = "Resting ECG", "Heartbeats"
+TWELVE, BEATS = "Twelve leads", "Heartbeats"
 
 
 @pytest.fixture
-def own(web_runtime: Path, tmp_path: Path) -> Iterator[Live]:
-    """A server of the shipped check-ups, which a test may kill."""
+def own(ecg_home: Path, web_runtime: Path, tmp_path: Path) -> Iterator[Live]:
+    """A server of this test's own, which it may kill."""
+    shutil.copytree(ecg_home, tmp_path / "home")
     with running(tmp_path / "home") as server:
         yield server
 
@@ -74,10 +76,10 @@ def test_answers_when_the_server_is_gone(own: Live, open_page: Any, tmp_path: Pa
 
 
 def test_beats_are_named_and_a_long_recording_is_drawn_from_where_one_likes(
-    live: Live, web_runtime: Path, open_page: Any, tmp_path: Path
+    ecg_live: Live, web_runtime: Path, open_page: Any, tmp_path: Path
 ) -> None:
     made = ecgmodels.recording(4, 70)
-    page = open_page(live)
+    page = open_page(ecg_live)
     opened(page)
     one = ask(page, BEATS, *record(made, tmp_path, "long"))
     assert one.get_attribute("data-state") in ("flagged", "unclear", "clear")
@@ -92,11 +94,11 @@ def test_beats_are_named_and_a_long_recording_is_drawn_from_where_one_likes(
     playwright.expect(one.get_by_role("img", name="ECG from second 65 to 70")).to_be_visible()
 
 
-def test_errors_are_told_in_both_languages(live: Live, web_runtime: Path, open_page: Any, tmp_path: Path) -> None:
+def test_errors_are_told_in_both_languages(ecg_live: Live, web_runtime: Path, open_page: Any, tmp_path: Path) -> None:
     header, samples = record(ecgmodels.recording(5, 8), tmp_path, "cut")
     table = tmp_path / "table.csv"
     table.write_bytes(ecgwriters.text(ecgmodels.recording(5, 8), before="# fs=360\n"))
-    page = open_page(live)
+    page = open_page(ecg_live)
     opened(page)
     playwright.expect(ask(page, BEATS, header)).to_contain_text("cut.hea needs cut.dat, which was not chosen.")
     samples.write_bytes(samples.read_bytes()[:2000])
@@ -107,8 +109,10 @@ def test_errors_are_told_in_both_languages(live: Live, web_runtime: Path, open_p
     playwright.expect(page.locator("[data-list] > li").last).to_contain_text("cut.hea a besoin de cut.dat")
 
 
-def test_two_recordings_at_once_are_two_answers(live: Live, web_runtime: Path, open_page: Any, tmp_path: Path) -> None:
-    page = open_page(live)
+def test_two_recordings_at_once_are_two_answers(
+    ecg_live: Live, web_runtime: Path, open_page: Any, tmp_path: Path
+) -> None:
+    page = open_page(ecg_live)
     opened(page)
     page.get_by_role("radio", name=BEATS).check()
     files = [f for n in (1, 2) for f in record(ecgmodels.recording(n, 8), tmp_path, f"r{n}")]
@@ -124,9 +128,9 @@ def test_two_recordings_at_once_are_two_answers(live: Live, web_runtime: Path, o
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [{"viewport": {"width": 1280, "height": 860}}, PHONE], ids=["1280", "360"])
 def test_axe_finds_nothing(
-    live: Live, web_runtime: Path, open_page: Any, axe: str, size: dict[str, Any], scheme: str, tmp_path: Path
+    ecg_live: Live, web_runtime: Path, open_page: Any, axe: str, size: dict[str, Any], scheme: str, tmp_path: Path
 ) -> None:
-    page = open_page(live, color_scheme=scheme, bypass_csp=True, **size)
+    page = open_page(ecg_live, color_scheme=scheme, bypass_csp=True, **size)
     page.context.add_init_script(axe)
     opened(page)
     ask(page, BEATS, *record(ecgmodels.recording(4, 12), tmp_path, "beats"))
