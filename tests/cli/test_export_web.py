@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,20 @@ def test_a_folder_is_written(trained: Trained, web_runtime: Path, tmp_path: Path
     assert line["files"] == len(files)
     assert line["bytes"] == sum(p.stat().st_size for p in files)
     assert {"index.html", "sw.js", "release.json", "manifest.webmanifest"} <= {p.name for p in files}
+
+
+@pytest.mark.parametrize("name", ["ecg12", "arrhythmia"])
+def test_a_check_up_of_ecgs(
+    home: Path, web_runtime: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("MEDLOUPE_STARTERS", name)
+    out = tmp_path / "out"
+    ran = run(capsys, "export", name, out, "--target", "web", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.lines[0]["name"] == name
+    (card,) = json.loads((out / "release.json").read_text("utf-8"))["checkups"]
+    assert card["ecg"]["beats"] == (name == "arrhythmia")
+    assert (out / "blobs" / card["network"]["sha256"]).stat().st_size == card["network"]["bytes"] < 300_000
 
 
 def test_what_a_browser_cannot_answer(trained: Trained, tmp_path: Path, capsys: Capture) -> None:

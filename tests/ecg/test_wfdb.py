@@ -137,3 +137,11 @@ def test_gaps_are_missing(tmp_path: Path):
 def test_a_count_of_thousands_of_digits_is_no_header():
     with pytest.raises(SignalError, match="no WFDB header"):
         read_header(b"a " + b"1" * 5000 + b" 360", "a.hea")
+
+
+def test_counts_are_asked_for_their_gain_and_take_it():
+    files = {"r.hea": b"r 1 360\nr.dat 16 1(0)/adu 11 0 0 0 0 II\n", "r.dat": DAT}
+    with pytest.raises(SignalError, match="samples are counts"):
+        read_ecg(files)
+    told = read_ecg(files, gain=200)
+    assert np.allclose(told.samples[0], np.frombuffer(DAT, "<i2") / 200)

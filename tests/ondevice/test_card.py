@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,10 +18,37 @@ from trained import Trained
 
 
 @pytest.mark.parametrize(
-    ("name", "because"), [("pneumonia", ""), ("ecg12", "ecg"), ("arrhythmia", "ecg"), ("heart_size", "boxes")]
+    ("name", "because"), [("pneumonia", ""), ("ecg12", ""), ("arrhythmia", ""), ("heart_size", "boxes")]
 )
 def test_what_is_withheld(home: object, name: str, because: str) -> None:
     assert withheld_because(CheckUp.of(load_shipped(name))) == because
+
+
+def test_what_reads_neither_pictures_nor_ecgs_is_withheld(home: object) -> None:
+    checkup = CheckUp.of(load_shipped("ecg12"))
+    assert checkup.windows is not None
+    sounds = replace(checkup, windows=replace(checkup.windows, modality="sound"))
+    assert withheld_because(sounds) == "signal"
+    assert withheld_because(replace(checkup, whole=True)) == "file"
+
+
+@pytest.mark.parametrize("name", ["ecg12", "arrhythmia"])
+def test_a_check_up_of_ecgs_tells_its_window_and_little_more(home: object, name: str) -> None:
+    checkup = CheckUp.of(load_shipped(name))
+    assert checkup.windows is not None
+    assert checkup.leads is not None
+    made = describe_for_device(checkup, {})
+    ecg = json.loads(json.dumps(made.card, allow_nan=False))["ecg"]
+    assert (ecg["leads"], ecg["rate"], ecg["before"]) == (
+        list(checkup.windows.leads),
+        checkup.windows.rate,
+        checkup.windows.before,
+    )
+    assert ecg["may_miss"] == [sorted(names) for names in checkup.leads.may_miss]
+    assert ecg["asked"] == ([] if ecg["beats"] else ["age", "sex"])
+    assert (ecg["rhythm"] is not None) == ecg["beats"]
+    total = sum(len(d) if isinstance(d, bytes) else d.stat().st_size for d in made.blobs.values())
+    assert total < 500_000  # bytes: little beside what pictures need
 
 
 def test_a_card_names_all_its_blobs(home: object) -> None:

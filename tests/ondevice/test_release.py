@@ -19,7 +19,7 @@ from medloupe.serving.web.devicewords import app_styles, app_words
 
 
 def built(words: Any = None, *, server: bool = True) -> Release:
-    withheld = [Withheld(name="ecg12", because="ecg", words={"en": "ECG"})]
+    withheld = [Withheld(name="heart_size", because="boxes", words={"en": "Heart size"})]
     return build_release([], withheld, words=words or app_words(), styles=app_styles(), server=server)
 
 

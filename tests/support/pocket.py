@@ -46,6 +46,20 @@ _ANSWER = """async ([mark, card, data, mode]) => {
   try { return await asking.answer(card, new Blob([bytes]), {mode}); }
   catch (e) { if (!e.unreadable) throw e; return {unreadable: e.unreadable}; }
 }"""
+_ANSWER_ECG = """async ([mark, card, files, request]) => {
+  const {Asking} = await import(`${location.origin}/app/${mark}/asking.js`);
+  globalThis.asking ??= new Asking();
+  const named = files.map(([name, data]) => new File([Uint8Array.from(atob(data), (c) => c.charCodeAt(0))], name));
+  try {
+    const answer = await asking.answerEcg(card, named, request), {signal, attention, ...ecg} = answer.ecg;
+    const numbers = (values) => values && [...values].map((v) => (Number.isNaN(v) ? null : v));
+    const drawn = {leads: signal.leads, samples: signal.samples.map(numbers), attention: numbers(attention)};
+    return {...answer, ecg: {...ecg, ...drawn}};
+  } catch (e) {
+    if (!e.unreadable && e.name !== "Unreadable") throw e;
+    return {unreadable: e.unreadable ?? e.code, values: e.values};
+  }
+}"""
 _CHOOSE = """async ([mark, cards, withheld, data, mode, told]) => {
   const home = `${location.origin}/app/${mark}`, {Asking} = await import(`${home}/asking.js`);
   const {guidesOf} = await import(`${home}/keeper.js`), {chooseAnswer} = await import(`${home}/choosing.js`);
@@ -215,6 +229,27 @@ def answering(chromium: Any, folder: Path, names: Sequence[str]) -> Iterator[Any
 
         def ask(name: str, data: bytes, photo: str = "never") -> Any:
             return page.evaluate(_ANSWER, [release.mark, cards[name], base64.b64encode(data).decode(), photo])
+
+        yield ask
+        page.close()
+
+
+@contextmanager
+def answering_ecgs(chromium: Any, folder: Path, checkups: Sequence[CheckUp]) -> Iterator[Any]:
+    """Asks check-ups of ECGs in a page that a plain web server handed out.
+
+    A function of a name, files by name and what is told: {said, probabilities, ecg, timings} or {unreadable, values}.
+    """
+    release = build_device_release(checkups, server=False)
+    write_folder(release, folder)
+    cards = {card["name"]: card for card in release.index["checkups"]}
+    with served(folder) as origin:
+        page = chromium.new_page()
+        page.goto(f"{origin}/release.json")
+
+        def ask(name: str, files: Mapping[str, bytes], told: Mapping[str, Any] | None = None) -> Any:
+            sent = [[file, base64.b64encode(data).decode()] for file, data in files.items()]
+            return page.evaluate(_ANSWER_ECG, [release.mark, cards[name], sent, dict(told or {})])
 
         yield ask
         page.close()

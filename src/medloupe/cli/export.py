@@ -12,7 +12,7 @@ from medloupe.cli.places import read_place, write_place
 from medloupe.cli.reading import Cropped, ModelTask, reading_of
 
 _BECAUSE = {
-    "ecg": "it reads ECGs",
+    "signal": "it reads neither pictures nor ECGs",
     "boxes": "it marks places",
     "inputs": "it also reads what is known beside the picture",
     "crops": "it looks at crops, which nobody would cut in a browser",

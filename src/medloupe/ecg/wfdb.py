@@ -40,7 +40,7 @@ def read(files: Mapping[str, bytes], name: str, source: str = "WFDB", *, gain: f
     source : str
         What to call the format.
     gain : float, optional
-        Units a millivolt, for channels whose gain the header does not tell.
+        Units a millivolt, for channels whose gain, or whose unit in volts, the header does not tell.
 
     Raises
     ------
@@ -66,7 +66,7 @@ def read(files: Mapping[str, bytes], name: str, source: str = "WFDB", *, gain: f
     channels, rate, notes = choose_rate(channels, rates)
     if not gain and not all(line.calibrated for line in told.lines):
         notes.append("The header tells no gain; 200 units a millivolt are taken, as is usual in WFDB.")
-    return assemble_signal(channels, rate, source, name, notes)
+    return assemble_signal(channels, rate, source, name, notes, gain=gain)
 
 
 def _count_frames(told: Header, files: Mapping[str, bytes], name: str) -> int:

@@ -17,7 +17,8 @@ LEARNED_ON = ("MLII",)
 """Lead of the beats that the package's network of beats learned from: what holds where a card says nothing."""
 
 _SAME = {"II": "MLII"}  # stand in for each other
-_RATE_TOLERANCE = 0.01
+RATE_TOLERANCE = 0.01
+"""Share by which a sampling rate may lie beyond those learned from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +84,7 @@ class LeadRule:
             said.append(f"The beats are cut {from_lead}; it learned on {', '.join(self.learned_on)}.")
         if self.rates is not None:
             low, high = self.rates
-            if not low * (1 - _RATE_TOLERANCE) <= rate <= high * (1 + _RATE_TOLERANCE):
+            if not low * (1 - RATE_TOLERANCE) <= rate <= high * (1 + RATE_TOLERANCE):
                 usual = f"{low:g} Hz" if low == high else f"{low:g} to {high:g} Hz"
                 said.append(f"It is sampled at {rate:g} Hz; it learned on ECGs of {usual}.")
         return (*said, UNPROVEN) if said else ()

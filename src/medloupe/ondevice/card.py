@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from medloupe.data.modalities import ECGS
 from medloupe.imaging.quality import BOUNDS, LEAST_CONTRAST, LEAST_SIDE, Limits
 from medloupe.imaging.quality import DIM as DIM_HIGHLIGHTS
 from medloupe.metrics.lines import MOST_PROBABLE
 from medloupe.model.legibility import CODE as POOR
 from medloupe.ondevice.blobs import BlobSet
 from medloupe.ondevice.differences import find_differences
+from medloupe.ondevice.ecgs import describe_ecg
 from medloupe.ondevice.kinds import (
     describe_choosing,
     describe_novelty,
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from medloupe.model.decision import Decision
     from medloupe.ondevice.parts import CheckUpParts
 
-FORMAT = 4  # of a device card; the app refuses another
+FORMAT = 5  # of a device card; the app refuses another
 _NEVER = 2.0  # in the place of an infinite line: no probability reaches it
 
 
@@ -54,15 +56,24 @@ class DeviceCheckUp:
 
 
 def withheld_because(checkup: CheckUpParts) -> str:
-    """Tell why a check-up is not answered in a browser yet: ecg, boxes, inputs, crops or file; "" where it is."""
+    """Tell why a check-up is not answered in a browser yet: boxes, inputs, crops, file or signal; "" where it is."""
     if checkup.windows is not None:
-        return "ecg"
+        return _ecg_withheld_because(checkup)
     if checkup.finds_boxes:
         return "boxes"
     if checkup.extras is not None:
         return "inputs"
     if checkup.decision.crops:
         return "crops"
+    return "file" if checkup.whole else ""
+
+
+def _ecg_withheld_because(checkup: CheckUpParts) -> str:
+    """Tell why a check-up that reads no pictures is withheld: it reads no ECGs, notes too, or is a whole file."""
+    if checkup.windows is None or checkup.windows.modality != ECGS.name:
+        return "signal"
+    if checkup.extras is not None and checkup.extras.notes is not None:
+        return "inputs"
     return "file" if checkup.whole else ""
 
 
@@ -112,6 +123,7 @@ def describe_for_device(checkup: CheckUpParts, words: Mapping[str, Any]) -> Devi
         "printed": describe_printed(checkup.printed, blobs),
         "choosing": describe_choosing(checkup),
         "sight": describe_sight(checkup, blobs),
+        "ecg": describe_ecg(checkup),
     }
     return DeviceCheckUp(card=card, blobs=blobs.found)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras
     from medloupe.model.applies import Applies
     from medloupe.model.decision import Decision
+    from medloupe.model.leads import LeadRule
     from medloupe.model.novelty import Novelty
     from medloupe.model.printed_ecg import PrintedEcg
     from medloupe.model.sight import SharedSight
@@ -52,6 +53,8 @@ class CheckUpParts(Protocol):
     def extras(self) -> Extras | None: ...  # noqa: D102
     @property
     def windows(self) -> BackboneCard | None: ...  # noqa: D102
+    @property
+    def leads(self) -> LeadRule | None: ...  # noqa: D102
     @property
     def finds_boxes(self) -> bool: ...  # noqa: D102
     @property

@@ -1,5 +1,7 @@
 // Ask the worker: each picture in its turn, by promises.
 
+import { readFiles } from "./ecg_files.js";
+
 export class Asking {
   constructor() {
     this.worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
@@ -8,7 +10,7 @@ export class Asking {
     this.worker.onmessage = ({ data }) => {
       const { done, failed } = this.waiting.get(data.id);
       this.waiting.delete(data.id);
-      if (data.error) failed(Object.assign(new Error(data.error), { unreadable: data.unreadable }));
+      if (data.error) failed(Object.assign(new Error(data.error), { unreadable: data.unreadable, values: data.values }));
       else done(data.answer);
     };
     this.worker.onerror = (event) => {
@@ -30,6 +32,12 @@ export class Asking {
     return this.#send({ cards: [card], request, bytes: await file.arrayBuffer() });
   }
 
+  /** Answer the files of an ECG by one check-up: as ecg_answer.js gives it. request: {gain}. */
+  async answerEcg(card, files, request = {}) {
+    const read = await readFiles(files);
+    return this.#send({ cards: [card], request, files: read }, read.map(([, bytes]) => bytes));
+  }
+
   /** Let a file choose among check-ups: as chosen.js gives it. guides: [{name, guide}] of a release's `withheld`. */
   async choose(cards, guides, file, request = { mode: "auto" }) {
     return this.#send({ cards, guides, choose: true, request, bytes: await file.arrayBuffer() });
@@ -40,11 +48,11 @@ export class Asking {
     return this.#send({ find: mode, bytes: await file.arrayBuffer() }).catch(() => null);
   }
 
-  #send(message) {
+  #send(message, moved = message.bytes ? [message.bytes] : []) {
     const id = ++this.last;
     return new Promise((done, failed) => {
       this.waiting.set(id, { done, failed });
-      this.worker.postMessage({ id, ...message }, message.bytes ? [message.bytes] : []);
+      this.worker.postMessage({ id, ...message }, moved);
     });
   }
 }

@@ -51,7 +51,8 @@ async function openPrinted({ sha256: digest, levels, deal }, blob) {
 
 /**
  * Open a check-up; its networks are opened when they are first needed. card: its device card; blob(sha256): its bytes, an
- * ArrayBuffer; networks: Networks. forward(pixels, map) runs the shared network, upper(cut) its tuned stages where it has some.
+ * ArrayBuffer; networks: Networks. forward(pixels, map) runs the shared network, upper(cut) its tuned stages where it has some,
+ * windows(signal, shape) the network of an ECG.
  */
 export async function openCheckup(card, blob, networks) {
   const [numbers, deal, sight, printed] = await Promise.all([
@@ -66,6 +67,7 @@ export async function openCheckup(card, blob, networks) {
     card,
     parts: { ...readParts(card, numbers, deal), sight, printed },
     forward: async (pixels, wanted) => (await network()).see(pixels, card.size, wanted),
+    windows: async (signal, shape) => (await network()).seeWindows(signal, shape),
     upper: card.tail && (async (cut) => (await tail()).raise(cut)),
   };
 }

@@ -1,4 +1,4 @@
-// What is said of a picture: the one rule of medloupe/model/decision.py, from the constants that a device card hands over.
+// What is said of a picture or an ECG: the one rule of medloupe/model/decision.py, from the constants that a device card hands over.
 
 /** Probabilities of calibrated logits: softmax among classes, else each by itself. */
 export function probabilities(logits, task) {
@@ -24,6 +24,27 @@ export function decide(p, card, { refused = null, unusable = null } = {}) {
   const close = rule.unclear_from !== null && finding(p, card) >= rule.unclear_from;
   const graded = known.grade !== null && rule.sought[labels.indexOf(known.grade)];
   if (hidden || close || graded) return { state: "unclear", why: rule.sought[first] ? "not_announced" : "close", ...known };
+  return { state: rule.sought.some(Boolean) ? "clear" : "answered", why: null, ...known };
+}
+
+/**
+ * What is said of a recording whose beats have these probabilities, an array for each; mean: of them all.
+ * A finding is flagged where two beats and a hundredth of all show it, by their flags and by the mean of its probability; where fewer do, the answer is unclear.
+ */
+export function decideBeats(rows, mean, card) {
+  const { labels, rule, ecg } = card, prediction = labels[mean.indexOf(Math.max(...mean))], known = { prediction, flagged: [], grade: null, at_least: null };
+  const counts = labels.map(() => 0), least = Math.max(ecg.fewest_beats, ecg.least_share * rows.length);
+  let unsure = 0;
+  for (const p of rows) {
+    const first = p.indexOf(Math.max(...p)), leads = card.task === "multiclass" || rule.settled || p[first] >= rule.most_probable;
+    labels.forEach((_, k) => {
+      if (rule.sought[k] && rule.announced[k] && (Math.fround(p[k]) >= rule.lines[k] || (leads && k === first))) counts[k]++;
+    });
+    if (leads && rule.sought[first] && !rule.announced[first]) unsure++;
+  }
+  const up = labels.filter((_, k) => counts[k] >= least && mean[k] >= ecg.least_share);
+  if (up.length) return { state: "flagged", why: "beats", ...known, flagged: byDanger(up, mean, card) };
+  if (counts.some(Boolean) || unsure >= least || rule.sought[labels.indexOf(prediction)]) return { state: "unclear", why: "few_beats", ...known };
   return { state: rule.sought.some(Boolean) ? "clear" : "answered", why: null, ...known };
 }
 

@@ -16,18 +16,23 @@ export function evidence(map, dimension, { weight, width }, { labels, task }, sh
     }
     parts.push(part);
   }
-  const sums = parts.map((part) => part.reduce((a, b) => a + b, 0));
   const alpha = {};
   for (const k of shown) {
-    let own = parts[k];
-    if (task !== "multilabel" && parts.length > 1) {
-      const other = sums.reduce((best, sum, i) => (i !== k && (best < 0 || sum > sums[best]) ? i : best), -1);
-      own = own.map((v, i) => v - parts[other][i]);
-    }
-    const middle = own.reduce((a, b) => a + b, 0) / places, positive = own.map((v) => Math.max(v - middle, 0)), strongest = Math.max(...positive);
+    const positive = labelEvidence(parts, k, task).map((v) => Math.max(v, 0)), strongest = Math.max(...positive);
     alpha[labels[k]] = Uint8Array.from(positive, (v) => (strongest > 0 ? Math.fround(v / strongest) * STRONGEST : 0));
   }
   return { size: Math.round(Math.sqrt(places)), alpha };
+}
+
+/** What speaks for a label at each place, above 0 where more than on average; parts: for each label what each place adds to its logit. Of exclusive classes the difference to the strongest other. */
+export function labelEvidence(parts, k, task) {
+  let own = parts[k];
+  if (task !== "multilabel" && parts.length > 1) {
+    const sums = parts.map((part) => part.reduce((a, b) => a + b, 0)), other = sums.reduce((best, sum, i) => (i !== k && (best < 0 || sum > sums[best]) ? i : best), -1);
+    own = own.map((v, i) => v - parts[other][i]);
+  }
+  const middle = own.reduce((a, b) => a + b, 0) / own.length;
+  return own.map((v) => v - middle);
 }
 
 /** Opacities laid over the picture without its padding: {width, height, data}. side: of the fitted square; frame: where the picture lies in it. */

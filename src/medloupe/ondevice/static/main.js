@@ -1,11 +1,13 @@
-// The page: which check-ups there are, what is kept, pictures in, answers out. Answers live only as long as the page.
+// The page: which check-ups there are, what is kept, pictures and ECGs in, answers out. Answers live only as long as the page.
 
 import { Asking } from "./asking.js";
 import { Camera, hasCamera } from "./camera.js";
 import { showChosen } from "./chosenview.js";
+import { EcgEntry } from "./ecg_entry.js";
+import { groupRecordings } from "./ecg_files.js";
 import { Entry } from "./entry.js";
 import { askServer, bytesOf, canKeep, isPackaged, current, forgetAll, guidesOf, keep, ownMark, startWorker } from "./keeper.js";
-import { canChoose } from "./router.js";
+import { canChoose, ofPictures } from "./router.js";
 import { make, showAnswer, versionOf } from "./view.js";
 import { Words, wordsOf } from "./words.js";
 
@@ -59,7 +61,7 @@ function offered() {
 
 /** Of these those that are asked: one by name, or all among which the app chooses. */
 function meant() {
-  return chosen === CHOOSE ? offered() : offered().filter((c) => c.name === chosen);
+  return chosen === CHOOSE ? ofPictures(offered()) : offered().filter((c) => c.name === chosen);
 }
 
 function show() {
@@ -93,10 +95,21 @@ function showChoices() {
     }),
     ...(release?.withheld ?? []).map((w) => make("p", { className: "note", textContent: words.t(`pocket.withheld_${w.because}`, { title: w.words[words.code] }) })),
   );
+  showSource();
 }
+
+/** Ask for pictures, or for the files of ECGs, as the chosen check-up wants. */
+function showSource() {
+  const ecg = isEcg();
+  for (const element of document.querySelectorAll("[data-for]")) element.hidden = (element.dataset.for === "ecg") !== ecg;
+  $("[data-files]").accept = ecg ? "" : "image/jpeg,image/png";
+}
+
+const isEcg = () => chosen !== CHOOSE && Boolean(meant()[0]?.ecg);
 
 function choose(name, title) {
   chosen = name;
+  showSource();
   asking ??= new Asking();
   asking.open(meant()).catch((e) => fail(title, e));
 }
@@ -167,15 +180,28 @@ function asked() {
   };
 }
 
+/** What the person tells of how ECGs are to be read: {gain}, null where nothing; undefined where it is no number. */
+function toldOfEcg() {
+  const text = $("[name=gain]").value.trim(), gain = Number(text.replace(",", "."));
+  if (!text) return { gain: null };
+  return gain >= 1e-6 && gain <= 1e9 ? { gain } : undefined;
+}
+
+/** The entries of chosen files: a picture each, or an ECG of files that belong together. */
+async function entriesOf(files) {
+  const told = toldOfEcg();
+  if (isEcg()) return (await groupRecordings(files)).map((each) => new EcgEntry(each, meant()[0], told, asking, words));
+  const who = asked(), mode = $("[name=source]:checked").value;
+  return files.map((file) => new Entry(file, mode, who, asking, words));
+}
+
 async function ask(files) {
-  const mode = $("[name=source]:checked").value;
   if (!meant().length) return say("pocket.say_which");
+  if (isEcg() && !toldOfEcg()) return say("pocket.ecg_gain_wrong");
   say("");
   $("[data-answers]").hidden = false;
   asking ??= new Asking();
-  const who = asked();
-  for (const file of files) {
-    const one = new Entry(file, mode, who, asking, words);
+  for (const one of await entriesOf(files)) {
     entries.unshift(one);
     $("[data-list]").prepend(one.item);
     await one.begin();

@@ -50,6 +50,12 @@ class Network {
     return { embedding: made.embedding.data, map: made.map?.data ?? null, cut: made.cut ?? null };
   }
 
+  /** Run on windows of an ECG, float32 of shape (N, L, T): {embedding, map}. */
+  async seeWindows(signal, shape) {
+    const made = await this.session.run({ signal: new this.ort.Tensor("float32", signal, shape) }, ["embedding", "map"]);
+    return { embedding: made.embedding.data, map: made.map.data };
+  }
+
   /** Run tuned upper stages on what `see` gave as cut: the leading numbers of the embedding, and of the map. */
   async raise(cut) {
     const made = await this.session.run({ cut }, ["embedding", "map"]);

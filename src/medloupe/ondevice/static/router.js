@@ -27,8 +27,11 @@ export function routersOf(checkups, guides) {
   return routers;
 }
 
-/** Whether a picture may choose among check-ups with these cards: two at least, one of which can tell its own kind from others. */
-export const canChoose = (cards) => cards.length > 1 && cards.some(({ novelty }) => novelty?.can_choose);
+/** The cards of those that look at pictures. */
+export const ofPictures = (cards) => cards.filter(({ ecg }) => !ecg);
+
+/** Whether a picture may choose among check-ups with these cards: two of pictures at least, one of which can tell its own kind from others. */
+export const canChoose = (cards) => ofPictures(cards).length > 1 && ofPictures(cards).some(({ novelty }) => novelty?.can_choose);
 
 /** Values, the most common first; of those as common the one that comes first. */
 function mostCommon(values) {

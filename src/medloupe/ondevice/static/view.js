@@ -9,8 +9,8 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** The parts of an answer. given: {said, probabilities, facts, heat} as answer.js gives it; beside: what else is shown after the first lines. */
-export function showAnswer(given, card, words, beside = []) {
+/** The parts of an answer. given: {said, probabilities, facts, heat} as answer.js gives it, or ecg_answer.js; beside: what else is shown after the first lines; below: after the percentages. */
+export function showAnswer(given, card, words, beside = [], below = []) {
   const { said, probabilities, facts } = given;
   const told = new Telling(said, probabilities, card, words);
   const [headline, lines] = told.all();
@@ -21,7 +21,10 @@ export function showAnswer(given, card, words, beside = []) {
     if (card.weak) parts.push(make("p", { className: "note", textContent: words.t("answer.weak_plain") }));
     if (given.heat) parts.push(make("p", { className: "note", textContent: words.t("result.heat_note") }));
     if (card.legacy) parts.push(make("p", { className: "note", textContent: words.t("answer.legacy") }));
+    if (card.ecg?.beats && card.calibrated) parts.push(make("p", { className: "note", textContent: words.t("ecg.calibrated_beats") }));
+    if (card.ecg?.asked.length) parts.push(make("p", { className: "note", textContent: words.t("pocket.ecg_alone", { names: words.join(card.ecg.asked.map((name) => name.replaceAll("_", " "))) }) }));
   }
+  parts.push(...below);
   const { title, scope, terms } = wordsOf(card, words.code);
   parts.push(make("p", { className: "note", textContent: [title, ...scope].join(" · ") }));
   if (terms) parts.push(make("p", { className: "note", textContent: terms }));
@@ -63,8 +66,9 @@ class Telling {
   }
 
   all() {
-    const { said, words } = this;
+    const { said, words, card } = this;
     if (said.why === "no_normal") return [words.t("applies.not_alone"), this.reason()];
+    if (said.state === "refused" && card.ecg) return [words.t("ecg.refused"), [words.t("ecg.refused_because")]];
     if (said.state === "refused") return tellRefusal(said.why, words, "refused.headline");
     if (said.state === "unusable") return [words.t(`quality.${said.why}_title`), [words.t(`quality.${said.why}_do`)]];
     if (said.state === "flagged") return this.flagged();
@@ -82,6 +86,7 @@ class Telling {
   flagged() {
     const { said, words } = this, [first, ...rest] = said.flagged;
     const more = rest.length ? [words.t("answer.also_flagged", { labels: words.join(rest.map((n) => `${this.labels[n]} ${this.percent(n)}`.trim())) })] : [];
+    if (this.card.ecg?.beats) return [this.tell("flagged_beats", first), [...more, ...this.mostProbable(first)]];
     const grade = this.grade();
     if (grade) {
       const headline = words.t("answer.flagged_grade", { label: this.labels[grade], percent: words.percent(said.at_least[grade]) });
@@ -93,6 +98,7 @@ class Telling {
   unclear() {
     const { said, words } = this, grade = this.grade();
     if (said.why === "not_announced") return [words.t("answer.unclear_hidden", { label: this.labels[said.prediction] })];
+    if (said.why === "few_beats") return [words.t("answer.unclear_beats"), ...this.mostProbable("")];
     if (!grade) return this.mostProbable("");
     const percent = words.percent(said.at_least[grade]);
     return [words.t("answer.unclear_grade", { label: this.labels[grade], percent }), ...this.mostProbable("")];
@@ -100,7 +106,7 @@ class Telling {
 
   mostProbable(but) {
     const label = this.said.prediction;
-    return label && label !== but && label in this.p ? [this.tell("most_probable", label)] : [];
+    return label && label !== but && label in this.p ? [this.tell(this.card.ecg?.beats ? "most_beats" : "most_probable", label)] : [];
   }
 
   grade() {

@@ -24,13 +24,17 @@ _SECTIONS = (
     "decoding.photograph",
     "decoding.transparent",
     "device.",
+    "ecg.",
     "frame.languages.",
     "photo.",
     "pocket.",
     "quality.",
     "refused.",
 )
-_MORE = ("result.heat", "result.heat_alt", "result.heat_note", "result.heat_off", "result.line_at", "result.picture")
+_MORE = (
+    *("paper.part", "paper.scale"),
+    *("result.heat", "result.heat_alt", "result.heat_note", "result.heat_off", "result.line_at", "result.picture"),
+)
 _STYLES = ("style.css", "camera.css", "lists.css", "question.css", "result.css")
 
 
