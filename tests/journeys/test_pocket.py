@@ -134,7 +134,7 @@ def test_photographs_are_told_as_the_server_tells_them(own: Live, open_page: Any
     page.get_by_role("radio", name="The pictures themselves").check()
     page.locator("[data-files]").set_input_files([pictures[0], foreign])
     playwright.expect(answered).to_have_count(4, timeout=60_000)
-    playwright.expect(answered.first).to_contain_text("Only JPEG and PNG are read on this device.")
+    playwright.expect(answered.first).to_contain_text("only JPEG and PNG are read on this device.")
 
 
 def test_heat_maps_are_laid_over_the_picture(own: Live, open_page: Any, axe: str, pictures: list[Path]) -> None:
