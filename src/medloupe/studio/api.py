@@ -154,6 +154,7 @@ async def remove(request: Request, id: DatasetId) -> Response:
             raise HttpError(409, "training", "A training of it is under way.", "Stop the training first.")
         studio.sets.remove(data.id, by=person.name)
         studio.auditor.forget(data.id)
+        studio.rows.forget(data.id)
 
     await run_write(work)
     return Response(status_code=204)
