@@ -14,9 +14,10 @@ import pytest
 import ecgwriters
 from live import Live, running
 from medloupe.ecg.files import read_ecg
+from medloupe.ecg.packing import name_packed, pack_signal
 from medloupe.ecg.signal import Signal
 from medloupe.store.models import Store
-from medloupe.studio.recordings import draw_thumb, name_packed, pack_signal
+from medloupe.studio.recordings import draw_thumb
 from studio_client import audited, new, send, send_in_chunks, settled, trained
 from studio_ecgs import ROLES, recording, wfdb_files
 
