@@ -11,6 +11,8 @@ import httpx
 import numpy as np
 import pytest
 
+import ecgmodels
+import ecgsaved
 import ecgwriters
 from clinic import add_people
 from ecgloops import CLASSES, NAME, EcgLoop, draw_signal, make_ecg_findings, make_rhythms, pick
@@ -136,6 +138,7 @@ def test_from_answers_to_a_better_answer(ward: Ward, monkeypatch: pytest.MonkeyP
     assert asked.status_code == 202, asked.text
     monkeypatch.setenv("MEDLOUPE_HOME", str(ward.live.home))
     ward.loop.work()
+    assert [job.error for job in ward.loop.queue.list("failed", most=1)] == []
     told = ward.ask("tom", "GET", f"{where}/{asked.json()['id']}").json()
     gate = told["comparison"]["gate"]
     frozen = find_frozen_test(ward.loop.store.engine, data.id)
@@ -168,10 +171,16 @@ def test_one_that_is_in_the_frozen_test_stays_there(ward: Ward) -> None:
     assert ward.read("rea", case["id"], list(pick(2, several=several)) or ["fast"])["why"] == "in_test"
 
 
-def test_single_beats_are_not_reviewed_as_a_whole(ward: Ward) -> None:
-    files = npz(950, pick(950, several=False))
-    id = ward.answer(files, model="arrhythmia")
-    told = ward.send(id, files)
-    assert (told.status_code, told.json()["error"]["code"]) == (409, "not_reviewed"), told.text
-    page = ward.ask("bea", "GET", f"/results/{id}").text
-    assert "data-offer " not in page
+def test_single_beats_are_not_reviewed_as_a_whole(ecg_home: Path, tmp_path: Path) -> None:
+    shutil.copytree(ecg_home, tmp_path / "home")
+    files = [("image", pair) for pair in ecgsaved.wfdb(ecgmodels.recording(950)).items()]
+    with running(tmp_path / "home", "--review", "single", "--no-worker") as live, live.client() as client:
+        said = client.post("/api/v1/models/beats/predict", files=files)
+        assert said.status_code == 200, said.text
+        id = said.json()["id"]
+        told = client.post(f"/api/v1/predictions/{id}/review", files=files, data={"basis": "consent"})
+        assert (told.status_code, told.json()["error"]["code"]) == (409, "not_reviewed"), told.text
+        assert "data-offer " not in client.get(f"/results/{id}", headers={"Accept": "text/html"}).text
+        whole = [("image", pair) for pair in ecgsaved.wfdb(ecgmodels.standard(951)).items()]
+        id = client.post("/api/v1/models/leads/predict", files=whole).json()["id"]
+        assert "data-offer " in client.get(f"/results/{id}", headers={"Accept": "text/html"}).text
