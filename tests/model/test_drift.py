@@ -110,6 +110,14 @@ def test_of_few_groups_there_is_none() -> None:
     assert fit_patients(z, np.arange(400) % (2 * BATCH - 1), targets, Gaussian.fit(z, 4)) is None
 
 
+@pytest.mark.parametrize("count", [2 * BATCH, 60, 3 * BATCH, 140])
+def test_of_few_patients_there_are_finite_numbers(count: int) -> None:
+    z, targets = sketches(np.random.default_rng(5), 400)
+    made = fit_patients(z, np.arange(400) % count, targets, Gaussian.fit(z, 12))
+    assert made is not None
+    assert np.isfinite(made.precision).all() and np.isfinite(made.means).all() and made.mean > 0
+
+
 def test_rows_of_a_group_are_brought_to_their_mean() -> None:
     rows = np.array([[1.0, 0.0], [5.0, 5.0], [3.0, 2.0]])
     assert mean_by_group(rows, np.array(["b", "a", "b"])) == pytest.approx(np.array([[5.0, 5.0], [2.0, 1.0]]))

@@ -121,18 +121,19 @@ def fit_patients(
     folds = min(_FOLDS, count // BATCH)
     shown = np.round(mean_by_group(np.nan_to_num(targets), groups))
     fold_of = rng.permutation(count) % folds
+    crossed = fold_of if folds == _FOLDS else rng.permutation(count) % _FOLDS  # of few, what is left has folds, too
     axes, found = len(gaussian.spread), list[float]()
     for f in range(folds):
         own, held = fold_of[groups] != f, np.flatnonzero(fold_of == f)
         fitted = Gaussian.fit(z[own], axes)
-        seen = mean_by_group(_cross_fit(z[own], fold_of[groups][own], fitted), groups[own])
+        seen = mean_by_group(_cross_fit(z[own], crossed[groups][own], fitted), groups[own])
         means, precision = fit_moments(seen, np.arange(len(seen)), shown[fold_of != f])
         unseen = mean_by_group(watch_features(fitted, z[~own]), groups[~own])
         for _ in range(_ORDERS):
             order = rng.permutation(len(held))
             batches = (unseen[order[i : i + BATCH]] for i in range(0, len(order) - BATCH + 1, BATCH))
             found += [measure_distance(batch.mean(0), means, precision) * BATCH for batch in batches]
-    rows = mean_by_group(_cross_fit(z, fold_of[groups], gaussian), groups)
+    rows = mean_by_group(_cross_fit(z, crossed[groups], gaussian), groups)
     return DriftReference.fit(rows, np.arange(len(rows)), shown, found) if found else None
 
 
