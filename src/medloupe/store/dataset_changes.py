@@ -216,6 +216,17 @@ class DatasetChanges(DatasetItems):
             rows = session.scalars(wanted.order_by(DatasetChangeRow.number.desc()).limit(most))
             return [read_change_row(row) for row in rows]
 
+    def revision(self, id: str) -> str:
+        """Tell which state a data set is in: another text after whatever is done to its pictures or classes.
+
+        Pictures that come in one go are one change, so that its count belongs to it. Raises UnknownError.
+        """
+        with transaction(self.engine) as session:
+            data = find_dataset(session, id)
+            own = (DatasetChangeRow.dataset_id == data.id, DatasetChangeRow.number == data.changes)
+            detail = session.scalars(select(DatasetChangeRow.detail).where(*own)).first() or {}
+            return f"{data.changes}.{detail.get('count', 0)}"
+
     def undo(self, id: str, number: int, *, by: str = "local") -> DatasetChange:
         """Take a change back; of pictures that were brought: leave them out again.
 

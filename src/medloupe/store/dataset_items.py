@@ -239,17 +239,6 @@ class DatasetItems:
             row = session.scalars(select(DatasetItemRow).where(*own)).first()
             return None if row is None else read_item_row(row)
 
-    def revision(self, id: str) -> str:
-        """Tell which state a data set is in: another text after whatever is done to its pictures or classes.
-
-        Pictures that come in one go are one change, so that its count belongs to it. Raises UnknownError.
-        """
-        with transaction(self.engine) as session:
-            data = find_dataset(session, id)
-            own = (DatasetChangeRow.dataset_id == data.id, DatasetChangeRow.number == data.changes)
-            detail = session.scalars(select(DatasetChangeRow.detail).where(*own)).first() or {}
-            return f"{data.changes}.{detail.get('count', 0)}"
-
     def count(self, id: str) -> dict[str, int]:
         """Count the pictures of each class that are not left out; those without one under ""."""
         with transaction(self.engine) as session:
