@@ -21,7 +21,6 @@ from medloupe.errors import StorageError, StoreError, UnknownError
 from medloupe.store.blobs import Blobs
 from medloupe.store.database import transaction
 from medloupe.store.dataset_nouns import (
-    ECG_TASKS,
     LONGEST_KIND,
     LONGEST_TITLE,
     SEVERAL_TASKS,
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-TASKS = ("multiclass", "multilabel", "detection", *ECG_TASKS)
+TASKS = ("multiclass", "multilabel", "detection", "ecg", "ecg_multilabel")
 """One class a picture, any number of findings a picture, boxes, one class an ECG, or any number of findings an ECG."""
 MOST_ITEMS = 200_000
 _ORPHAN_SECONDS = 86400.0
