@@ -127,7 +127,9 @@ def _judge_sites(board: CheckupBoard, title: str, lang: Language) -> list[WatchV
             day = format_day(date.fromisoformat((site.since or "")[:10]), lang.code)
             key = {"training": "watch.drift", "patients": "watch.drift_patients", "first": "watch.drift_first"}[site.by]
             text = lang.t(key, where=where, since=day, title=title, n=FIRST)
-            found.append(WatchVerdict(look=_BAD, text=text, todo=f"{lang.t('watch.drift_todo')} {_untold(site, lang)}"))
+            found.append(
+                WatchVerdict(look=_BAD, text=text, todo=f"{lang.t('watch.drift_todo')} {_untold(site, lang)}".strip())
+            )
         elif site.state == "steady" and site.patients is not None:
             text = lang.t("watch.steady_patients", where=where, n=site.patients, pictures=lang.number(site.pictures))
             found.append(WatchVerdict(look=_GOOD, text=text))
