@@ -137,20 +137,17 @@ def _judge_sites(board: CheckupBoard, title: str, lang: Language) -> list[WatchV
             key = "watch.steady" if site.by == "training" else "watch.steady_first"
             text = lang.t(key, where=where, n=site.pictures, first=FIRST)
             found.append(WatchVerdict(look=_GOOD, text=f"{text} {_untold(site, lang)}".strip()))
-        elif site.state == "learning":
-            found.append(
-                WatchVerdict(look="", text=lang.t("watch.learning", where=where, n=site.pictures, first=FIRST))
-            )
         elif site.patients is not None:
             found.append(WatchVerdict(look="", text=lang.t("watch.few_patients", where=where, n=site.patients)))
         else:
-            found.append(WatchVerdict(look="", text=lang.t("watch.few", where=where, n=site.pictures)))
+            text = lang.t(f"watch.{site.state}", where=where, n=site.pictures, first=FIRST)
+            found.append(WatchVerdict(look="", text=f"{text} {_untold(site, lang)}".strip()))
     return found
 
 
 def _untold(site: SiteWatch, lang: Language) -> str:
     """Say that pictures are counted, and not patients: as nobody told whose they are, or as it cannot be used."""
-    if site.by == "patients":
+    if site.by == "patients" or not site.pictures:
         return ""
     rest = site.pictures - site.told
     return lang.t("watch.untold", n=rest) if rest > 0 else lang.t("watch.untaught")
