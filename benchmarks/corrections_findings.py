@@ -47,7 +47,7 @@ class FindingsLoop(Loop):
         """The weakened check-up."""
         classes = [DatasetClass(name=name, role="sought") for name in self.findings]
         self.id = self.sets.create(self.name, task="multilabel", classes=classes).id
-        for i in (*self.base, *np.flatnonzero(self.part == "frozen")):
+        for i in (*self.base, *np.flatnonzero(self.part == "frozen").tolist()):
             split = "test" if self.part[i] == "frozen" else "train"
             file, patient = self.rows[i]["file"], f"g{self.groups[i]}"
             new = NewItem(

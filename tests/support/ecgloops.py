@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,7 +61,9 @@ def make_ecg_loop(root: Path, *, several: bool, count: int = 48) -> None:
         items = []
         for n in range(count):
             found = pick(n, several=several)
-            told = {"labels": {c.name: int(c.name in found) for c in CLASSES[True]}} if several else {"label": found[0]}
+            told: dict[str, Any] = (
+                {"labels": {c.name: int(c.name in found) for c in CLASSES[True]}} if several else {"label": found[0]}
+            )
             data = pack_signal(draw_signal(n, found))
             items.append(NewItem(key=f"{n}", data=data, file=f"{n:03}.npz", patient=f"P{n}", **told))
         loop.sets.add(id, items, batch="base")
