@@ -45,7 +45,7 @@ from medloupe.store.dataset_nouns import DatasetClass, NewItem
 from medloupe.store.models import Store
 from medloupe.store.queue import JobQueue
 from medloupe.store.worker import Worker
-from medloupe.studio.auditor import told_columns
+from medloupe.studio.auditor import name_data
 
 SHARE, FROZEN, HELD = 0.1, 0.3, 0.15
 ROUNDS, EACH = 4, 50
@@ -108,7 +108,7 @@ class Loop:
             test = self.part[i] == "frozen"
             self.sets.add(self.id, [self._item(int(i), split="test" if test else "train")], batch="base")
         table = self.sets.version_folder(self.id, self.sets.freeze(self.id).number)
-        arguments = [str(table), *told_columns(table), "--name", self.name, "--held", "--field", "none"]
+        arguments = [*name_data(table, self.sets.get(self.id)), "--name", self.name, "--held", "--field", "none"]
         self.queue.add("train", arguments)
         self._work()
         self.store.promote(self.name, 1, actor="benchmark")
@@ -146,7 +146,9 @@ class Loop:
             settled = self.desk.queue.give_opinion(case.id, by, verdict="label", labels=[right])
             settled = self.desk.place(settled, by=by)
             assert settled.item is not None, settled.why
-            self.sets.change(self.id, "assign", {settled.item: {"patient": f"g{self.groups[i]}"}})
+            patient = f"g{self.groups[i]}"
+            if self.sets.item(self.id, settled.item).patient != patient:  # of a copy it is known
+                self.sets.change(self.id, "assign", {settled.item: {"patient": patient}})
             cases.add(case.id)
         return cases
 

@@ -12,7 +12,7 @@ import ecgwriters
 from axe import violations
 from browsing import PHONE, Watch, playwright
 from live import running
-from medloupe.studio.recordings import pack_signal
+from medloupe.ecg.packing import pack_signal
 from studio_ecgs import recording, wfdb_files, wfdb_folders
 from studio_journey import Clicks, publish, wait_for_audit, wait_for_training
 

@@ -11,7 +11,9 @@ from medloupe.metrics.drift import BATCH
 from medloupe.model.drift import (
     FEWEST,
     count_numbers,
+    fit_patients,
     fit_reference,
+    mean_by_group,
     observe,
     pack_reference,
     read_observed,
@@ -90,14 +92,32 @@ def test_it_travels_with_novelty() -> None:
     novelty = Novelty.fit(z, np.arange(200), (WIDTH,))
     assert novelty is not None and Novelty.from_json(novelty.as_json()).reference is None, "as models of before"
     reference = fit_reference(z, np.arange(200), targets, novelty.gaussian)
-    own = replace(novelty, reference=reference)
+    patients = fit_patients(z, np.arange(200) // 2, targets, novelty.gaussian)
+    assert patients is not None and Novelty.from_json(replace(novelty, patients=patients).as_json()).reference is None
+    own = replace(novelty, reference=reference, patients=patients)
     for again in (Novelty.from_json(own.as_json()), Novelty.from_arrays(own.as_arrays())):
         assert again is not None and again.reference is not None and reference is not None
         assert again.reference.mean == pytest.approx(reference.mean, rel=1e-6)
         assert again.reference.means == pytest.approx(reference.means, abs=1e-4)
+        assert again.patients is not None
+        assert again.patients.means == pytest.approx(patients.means, abs=1e-4)
 
 
 def test_of_few_groups_there_is_none() -> None:
     z, targets = sketches(np.random.default_rng(2), 400)
     groups = np.arange(400) % (FEWEST - 1)
     assert fit_reference(z, groups, targets, Gaussian.fit(z, 4)) is None
+    assert fit_patients(z, np.arange(400) % (2 * BATCH - 1), targets, Gaussian.fit(z, 4)) is None
+
+
+@pytest.mark.parametrize("count", [2 * BATCH, 60, 3 * BATCH, 140])
+def test_of_few_patients_there_are_finite_numbers(count: int) -> None:
+    z, targets = sketches(np.random.default_rng(5), 400)
+    made = fit_patients(z, np.arange(400) % count, targets, Gaussian.fit(z, 12))
+    assert made is not None
+    assert np.isfinite(made.precision).all() and np.isfinite(made.means).all() and made.mean > 0
+
+
+def test_rows_of_a_group_are_brought_to_their_mean() -> None:
+    rows = np.array([[1.0, 0.0], [5.0, 5.0], [3.0, 2.0]])
+    assert mean_by_group(rows, np.array(["b", "a", "b"])) == pytest.approx(np.array([[5.0, 5.0], [2.0, 1.0]]))

@@ -23,8 +23,8 @@ from medloupe.embed.registry import backbone
 from medloupe.errors import NotOurModelError
 from medloupe.inference.pictures import Predictor
 from medloupe.model import contrast
-from medloupe.model.novelty import FEWEST, METHOD, Novelty, match_levels
-from medloupe.model.sketch import sketch
+from medloupe.model.novelty import FEWEST, METHOD, Novelty
+from medloupe.model.sketch import match_levels, sketch
 from medloupe.modelfile.card import MAX_NOVELTY, NOVELTY_KEY
 from medloupe.modelfile.parts import head_bytes, read_head
 from medloupe.modelfile.reader import load

@@ -14,9 +14,15 @@ import pytest
 import ecgwriters
 from live import Live, running
 from medloupe.ecg.files import read_ecg
+from medloupe.ecg.packing import name_packed, pack_signal
 from medloupe.ecg.signal import Signal
+from medloupe.errors import StoreError
+from medloupe.store.dataset_nouns import DatasetClass, NewItem
+from medloupe.store.datasets import Datasets
 from medloupe.store.models import Store
-from medloupe.studio.recordings import draw_thumb, name_packed, pack_signal
+from medloupe.studio.export import write_export
+from medloupe.studio.importer import import_archive
+from medloupe.studio.recordings import draw_thumb
 from studio_client import audited, new, send, send_in_chunks, settled, trained
 from studio_ecgs import ROLES, recording, wfdb_files
 
@@ -118,3 +124,27 @@ def test_from_files_to_an_answer(live: Live, client: httpx.Client) -> None:
     said = client.post("/api/v1/models/early-beats/predict", files=files).json()
     assert said["prediction"] == "ectopic", said
     assert Store(live.home).get("early-beats", 1).card["data"]["labelled"] == 24
+
+
+def test_several_findings_go_out_and_come_back(tmp_path: Path) -> None:
+    store = Store(tmp_path / "home")
+    sets = Datasets(store.engine, tmp_path / "home")
+    classes = [DatasetClass(name=name, role="sought") for name in ("ectopic", "fast")]
+    id = sets.create("beats", task="ecg_multilabel", classes=classes).id
+    told = [{"ectopic": 0, "fast": 0}, {"ectopic": 1, "fast": 0}, {"ectopic": 1, "fast": 1}, {"ectopic": 0}]
+    made = [pack_signal(recording("ectopic" if t.get("ectopic") else "sinus", n)) for n, t in enumerate(told)]
+    items = [
+        NewItem(key=str(n), data=data, file=f"{n}.npz", labels=t, patient=f"P{n}")
+        for n, (data, t) in enumerate(zip(made, told, strict=True))
+    ]
+    sets.add(id, items)
+    packed = write_export(sets, id, sets.freeze(id).number, "table")
+    found = import_archive(packed, tmp_path / "unpacked", "ecg_multilabel", ["ectopic", "fast"])
+    assert found["task"] == "ecg_multilabel"
+    back = {r["patient"]: (r["labels"], (tmp_path / "unpacked" / r["path"]).read_bytes()) for r in found["records"]}
+    for n, t in enumerate(told):
+        labels, data = back[f"P{n}"]
+        assert {name: int(value) for name, value in labels.items() if value is not None} == t
+        assert data == made[n]
+    with pytest.raises(StoreError, match="several findings"):
+        sets.add(id, [NewItem(key="x", data=made[0], file="x.npz", label="ectopic")])

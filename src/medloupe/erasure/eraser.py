@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 
 from medloupe.erasure.caches import erase_from_caches
 from medloupe.erasure.files import erase_files
-from medloupe.erasure.finding import find_belongings, find_items, read_patient
+from medloupe.erasure.finding import find_belongings, find_hashed, find_items, read_patient
 from medloupe.erasure.nouns import Belongings, Receipt, TaughtVersion, add_counts
 from medloupe.erasure.order import Order, OrderFiles
 from medloupe.erasure.rows import count_open, erase_rows
@@ -117,6 +117,9 @@ class Eraser:
                     done.append(self.forget(patient, by=by))
                 except UnknownError:  # gone with another one's, or only named in a log
                     continue
+        with self._orders.alone():
+            if found := find_hashed(self._store, hashes):
+                done.append(self._begin(found, None, by))
         return done
 
     def erase_items(self, dataset: str, ids: Sequence[str], *, by: str) -> Receipt:

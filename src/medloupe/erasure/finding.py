@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from medloupe.erasure.nouns import LONGEST_PATIENT, Belongings
 from medloupe.errors import StoreError
 from medloupe.imaging.tags import read_patient_id
+from medloupe.store.chain import keyed_hash
 from medloupe.store.database import transaction
 from medloupe.store.models import Store
 from medloupe.store.tables import (
@@ -57,7 +58,8 @@ def find_belongings(store: Store, patient: str) -> Belongings:
     with transaction(store.engine) as session:
         items, joined = _find_items(session, patient)
         digests = _read_digests(session, items)
-        answers = {row.id: row for row in session.scalars(select(PredictionRow).where(PredictionRow.alias == patient))}
+        named = (PredictionRow.alias == patient) | (PredictionRow.patient == keyed_hash(store.engine, patient))
+        answers = {row.id: row for row in session.scalars(select(PredictionRow).where(named))}
         cases = {row.id: row for row in session.scalars(select(ReviewCaseRow).where(ReviewCaseRow.patient == patient))}
         uploads, unread = _find_uploads(session, patient)
     digests |= {row.digest for row in (*answers.values(), *cases.values())}
@@ -88,6 +90,18 @@ def find_belongings(store: Store, patient: str) -> Belongings:
             uploads=sorted(uploads),
             joined=joined,
             unread=unread,
+        )
+
+
+def find_hashed(store: Store, hashes: Collection[str]) -> Belongings:
+    """Find answers of whose patients nothing but keyed hashes is kept, with the review cases made of them."""
+    with transaction(store.engine) as session:
+        answers = {row.id: row for row in _by(session, PredictionRow, PredictionRow.patient, hashes)}
+        cases = list(_by(session, ReviewCaseRow, ReviewCaseRow.prediction_id, answers))
+        return Belongings(
+            digests=frozenset({row.digest for row in cases} - {""}),
+            answers={id: row.kept or "" for id, row in answers.items()},
+            cases=sorted(row.id for row in cases),
         )
 
 

@@ -101,6 +101,50 @@ def fit_reference(
     return DriftReference.fit(_cross_fit(z, fold, gaussian), groups, targets, found)
 
 
+def fit_patients(
+    z: np.ndarray, groups: np.ndarray, targets: np.ndarray, gaussian: Gaussian, seed: int = 0
+) -> DriftReference | None:
+    """Fit what patients of the training look like: one row each, the mean of the numbers of their pictures.
+
+    Parameters are those of `fit_reference`. None with fewer than two batches of groups, or where batches are too unlike
+    each other.
+    """
+    rng = np.random.default_rng(seed)
+    groups = np.unique(groups, return_inverse=True)[1].ravel()
+    if len(z) > _MOST:
+        kept = np.isin(groups, _draw_groups(groups, rng))
+        z, targets = z[kept], targets[kept]
+        groups = np.unique(groups[kept], return_inverse=True)[1].ravel()
+    count = int(groups.max()) + 1 if len(groups) else 0
+    if count < 2 * BATCH:
+        return None
+    folds = min(_FOLDS, count // BATCH)
+    shown = np.round(mean_by_group(np.nan_to_num(targets), groups))
+    fold_of = rng.permutation(count) % folds
+    crossed = fold_of if folds == _FOLDS else rng.permutation(count) % _FOLDS  # of few, what is left has folds, too
+    axes, found = len(gaussian.spread), list[float]()
+    for f in range(folds):
+        own, held = fold_of[groups] != f, np.flatnonzero(fold_of == f)
+        fitted = Gaussian.fit(z[own], axes)
+        seen = mean_by_group(_cross_fit(z[own], crossed[groups][own], fitted), groups[own])
+        means, precision = fit_moments(seen, np.arange(len(seen)), shown[fold_of != f])
+        unseen = mean_by_group(watch_features(fitted, z[~own]), groups[~own])
+        for _ in range(_ORDERS):
+            order = rng.permutation(len(held))
+            batches = (unseen[order[i : i + BATCH]] for i in range(0, len(order) - BATCH + 1, BATCH))
+            found += [measure_distance(batch.mean(0), means, precision) * BATCH for batch in batches]
+    rows = mean_by_group(_cross_fit(z, crossed[groups], gaussian), groups)
+    return DriftReference.fit(rows, np.arange(len(rows)), shown, found) if found else None
+
+
+def mean_by_group(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Compute the means of rows (N, p) by group (N,), in the order of the groups' names: float64 (G, p)."""
+    inverse = np.unique(groups, return_inverse=True)[1].ravel()
+    sums = np.zeros((int(inverse.max()) + 1, rows.shape[1]))
+    np.add.at(sums, inverse, rows)
+    return sums / np.bincount(inverse)[:, None]
+
+
 def _draw_groups(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Draw whole groups until _MOST examples are there."""
     order = rng.permutation(np.unique(groups))

@@ -44,7 +44,8 @@ LIMIT_AT = 0.97  # share of its own kind that stays under the distance from whic
 ALLOWANCE = 0.07  # squared length, for each level, that a picture may lie farther off
 _FOLDS = 5
 _KEYS = ("levels", "mean", "axes", "spread", "numbers")
-_CONTRAST, _LEGIBILITY, _POLARITY, _REFERENCE = "contrast", "legibility", "polarity", "reference"  # only some have
+_MORE = _CONTRAST, _LEGIBILITY, _POLARITY, *_WATCHED = ("contrast", "legibility", "polarity", "reference", "patients")
+"""What only some have."""
 _PREFIX = "novelty_"
 _LONGEST = 4 * AXES * WIDTH  # characters of an array
 _SENTENCES = {  # what is wrong with an entry (see medloupe.utils.validation)
@@ -89,7 +90,7 @@ class Novelty:
     polarity
         What tells its pictures from their negatives, or None.
     reference
-        By which it is watched whether pictures change, or None.
+        By which it is watched whether pictures change, or None; patients: the same of one row a patient.
     """
 
     levels: tuple[int, ...]
@@ -103,6 +104,7 @@ class Novelty:
     legibility: Legibility | None = None
     polarity: PolarityBoundary | None = None
     reference: DriftReference | None = None
+    patients: DriftReference | None = None
 
     @classmethod
     def fit(
@@ -242,7 +244,8 @@ class Novelty:
     def _more_arrays(self) -> dict[str, np.ndarray]:
         """Give what only some have, as arrays by key."""
         found = {key: part.as_array() for key, part in self._parts.items()}
-        return found if self.reference is None else {**found, _REFERENCE: pack_reference(self.reference)}
+        watched = zip(_WATCHED, (self.reference, self.patients), strict=True)
+        return found | {key: pack_reference(reference) for key, reference in watched if reference is not None}
 
     @classmethod
     def from_arrays(cls, stored: Mapping[str, np.ndarray]) -> Novelty | None:
@@ -259,7 +262,7 @@ class Novelty:
             levels, mean, axes, spread, numbers = (np.asarray(stored[_PREFIX + key]) for key in _KEYS)
         except KeyError as e:
             raise ValueError(f"{e.args[0]} is missing") from e
-        more = (stored.get(_PREFIX + key) for key in (_CONTRAST, _LEGIBILITY, _POLARITY, _REFERENCE))
+        more = (stored.get(_PREFIX + key) for key in _MORE)
         return cls._from_parts(levels.tolist(), mean, axes, spread, numbers, *more)
 
     def as_json(self) -> dict[str, Any]:
@@ -289,7 +292,7 @@ class Novelty:
         mean, axes, spread = (_array(checked.mean, "<f2"), _array(checked.axes, "<f2"), _array(checked.spread, "<f4"))
         if not len(mean) or not len(spread) or len(axes) != len(mean) * len(spread):
             raise ValueError("its arrays do not fit together")
-        told = (checked.contrast, checked.legibility, checked.polarity, checked.reference)
+        told = (getattr(checked, key) for key in _MORE)
         more = (None if text is None else _array(text, "<f4") for text in told)
         numbers = np.array(checked.numbers, np.float64)
         return cls._from_parts(checked.levels, mean, axes.reshape(len(spread), -1), spread, numbers, *more)
@@ -305,7 +308,7 @@ class Novelty:
         apart: np.ndarray | None,
         legible: np.ndarray | None,
         upright: np.ndarray | None,
-        watched: np.ndarray | None,
+        *watched: np.ndarray | None,
     ) -> Novelty:
         if len(numbered) < 2 or numbered[0] != FORMAT or min(numbered[1:]) < 1:
             raise ValueError(f"its levels are not those of format {FORMAT}")
@@ -317,6 +320,7 @@ class Novelty:
         noise, limit, own = (float(v) for v in numbers)
         if not (1 <= count <= AXES and spread.min() > 0 and noise > 0 and limit > 0 and 0 <= own <= 1):
             raise ValueError("its variances or its limit are not above 0")
+        references = (None if stored is None else unpack_reference(stored, count) for stored in watched)
         return cls(
             levels=tuple(numbered[1:]),
             mean=np.ascontiguousarray(mean, np.float16),
@@ -328,14 +332,8 @@ class Novelty:
             contrast=None if apart is None else Contrast.from_array(apart, width),
             legibility=None if legible is None else Legibility.from_array(legible, width),
             polarity=None if upright is None else PolarityBoundary.from_array(upright, width),
-            reference=None if watched is None else unpack_reference(watched, count),
+            **dict(zip(_WATCHED, references, strict=True)),
         )
-
-
-def match_levels(own: Sequence[int], whole: Sequence[int]) -> bool:
-    """Tell whether `own` levels are those of a backbone, or the last of them, the first of these perhaps in part."""
-    end = list(whole)[len(whole) - len(own) :]
-    return 0 < len(own) == len(end) and list(own[1:]) == end[1:] and 0 < own[0] <= end[0]
 
 
 def _limit(distance: np.ndarray, width: int, room: float) -> float:

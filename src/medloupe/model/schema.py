@@ -24,3 +24,4 @@ class NoveltyEntry(BaseModel):
     legibility: str | None = None
     polarity: str | None = None
     reference: str | None = None
+    patients: str | None = None

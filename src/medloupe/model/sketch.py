@@ -59,3 +59,9 @@ def deal_order(dimension: int) -> tuple[np.ndarray, np.ndarray]:
     drawn = np.frombuffer(stream, "<u8")
     order = np.argsort(drawn, kind="stable")
     return order, np.where(drawn[order] & 1, np.float32(1), np.float32(-1))
+
+
+def match_levels(own: Sequence[int], whole: Sequence[int]) -> bool:
+    """Tell whether `own` levels are those of a backbone, or the last of them, the first of these perhaps in part."""
+    end = list(whole)[len(whole) - len(own) :]
+    return 0 < len(own) == len(end) and list(own[1:]) == end[1:] and 0 < own[0] <= end[0]

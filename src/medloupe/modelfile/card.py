@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from medloupe.errors import ModelFileError, NotOurModelError, UnsafeModelError, did_you_mean
 from medloupe.graphs.wire import BYTES, MAX_FIELDS, iterate_fields
 from medloupe.model.bundle import CARD_FORMAT
-from medloupe.model.novelty import Novelty, match_levels
+from medloupe.model.novelty import Novelty
+from medloupe.model.sketch import match_levels
 
 if TYPE_CHECKING:
     from medloupe.inputs.extras import Extras

@@ -12,11 +12,11 @@ from pydantic import BaseModel, Field
 from starlette.responses import Response
 
 from medloupe.accounts.person import Person
+from medloupe.ecg.recording_files import Source
 from medloupe.review.desk import desk_of, hide_opinions
 from medloupe.serving.access.auth import require
 from medloupe.serving.api.schemas import takes
 from medloupe.serving.context import add_to_audit_log, admission_of, service_of
-from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import JsonRoute, read_upload
 from medloupe.serving.http.threads import run_file, run_read, run_write
 from medloupe.serving.web.render import read_form
@@ -58,7 +58,7 @@ async def take(
     basis: Annotated[str, Query(max_length=20)] = "",
     patient: Annotated[str, Query(max_length=100)] = "",
 ) -> dict[str, Any]:
-    """Keep the picture for review, which was sent before and is sent again; it is compared with the one answered.
+    """Keep the picture or ECG for review, which was sent before and is sent again; it must be the one answered.
 
     `basis`, a field or in the address, says why it may be kept: `consent` of the person, or `house_rule`. Where the
     server keeps pictures, a body without one is enough: `basis` in the address. `patient` (better a field than in the
@@ -148,9 +148,9 @@ async def withdraw(request: Request, id: CaseId) -> Response:
 
 @dataclass(frozen=True, slots=True)
 class ReviewOffer:
-    """What is sent to let an answer be reviewed: the picture, or None where it is kept here, and the form's fields."""
+    """What is sent to let an answer be reviewed: the picture or ECG, or None where it is kept here, and the fields."""
 
-    data: bytes | None
+    data: Source | None
     fields: Mapping[str, str]
 
     async def take(self, request: Request, id: str, basis: str = "", patient: str = "") -> ReviewCase:
@@ -171,8 +171,6 @@ async def read_offer(request: Request) -> ReviewOffer:
     with admission_of(request).room() as room:
         upload = await read_upload(request, room)
         _, sent = upload.one()
-        if not isinstance(sent, bytes):
-            raise HttpError(422, "not_reviewed", "Only pictures are reviewed.", "Send one picture.")
         return ReviewOffer(sent, upload.fields)
 
 

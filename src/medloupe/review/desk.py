@@ -4,24 +4,36 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from medloupe.data.modalities import ECGS, PICTURES
+from medloupe.ecg.recording_files import Source, join_bytes
 from medloupe.erasure.eraser import Eraser
 from medloupe.errors import MedloupeError, StoreError, UnknownError
-from medloupe.metrics.agreement import Kappa, cohen_kappa
 from medloupe.model.decision import WITHHELD
+from medloupe.review.agreement import ReaderAgreement, measure_agreement
+from medloupe.review.recordings import keep_ecg, tells_beats
+from medloupe.review.tasks import is_placed, name_task
+from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import HttpError
+from medloupe.store.chain import keyed_hash
 from medloupe.store.database import transaction
 from medloupe.store.dataset_nouns import DatasetClass, NewItem
 from medloupe.store.datasets import Datasets
-from medloupe.store.review_nouns import DISCARD, SETTLED, WITHDRAWN, ReviewCase, ReviewOpinion
+from medloupe.store.review_nouns import SETTLED, ReviewCase
 from medloupe.store.review_queue import ReviewQueue
-from medloupe.store.tables import DatasetItemRow, DatasetVersionItemRow, DatasetVersionRow, FrozenTestItemRow
+from medloupe.store.tables import (
+    DatasetItemRow,
+    DatasetVersionItemRow,
+    DatasetVersionRow,
+    FrozenTestItemRow,
+    PredictionRow,
+)
 
 if TYPE_CHECKING:
     from medloupe.accounts.person import Person
@@ -29,31 +41,7 @@ if TYPE_CHECKING:
     from medloupe.serving.engine.entries import Entry
 
 _KEPT = ("state", "prediction", "flagged", "probabilities", "boxes", "lines")
-PLACED = ("multiclass", "multilabel", "detection")
-"""Tasks of check-ups whose cases go into data sets."""
 _SIDE = 32  # pixels of the decoding that only asks for the picture's size
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FindingAgreement:
-    """How far two readers agree on one finding of a check-up of several."""
-
-    model: str
-    label: str
-    kappa: Kappa
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReaderAgreement:
-    """How far two readers agree. whole: on all that they say of a case; findings: on each of several by itself."""
-
-    whole: Kappa
-    findings: tuple[FindingAgreement, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Give the figures of the whole, and `findings`."""
-        told = [{"model": f.model, "label": f.label, **asdict(f.kappa)} for f in self.findings]
-        return {**asdict(self.whole), "findings": told}
 
 
 class ReviewDesk:
@@ -73,16 +61,16 @@ class ReviewDesk:
         self.sets = Datasets(service.engine, service.store.home)
 
     def take(
-        self, entry: Entry, data: bytes | None, basis: str, person: Person, *, patient: str | None = None
+        self, entry: Entry, data: Source | None, basis: str, person: Person, *, patient: str | None = None
     ) -> ReviewCase:
-        """Take an answer with its picture into review.
+        """Take an answer with its picture or ECG into review.
 
         Parameters
         ----------
         entry
             The answer.
         data
-            The picture's file; None where the server keeps it.
+            The picture's file, or the files of the ECG; None where the server keeps it.
         basis
             Why it may be kept, as the person confirms.
         patient
@@ -101,26 +89,43 @@ class ReviewDesk:
             raise HttpError(409, "pilot", "The answer is not shown yet: a pilot runs.", "Give its reference first.")
         digest = self.service.journal.digest(entry.id, person)
         if data is None and entry.kept and (found := self.service.journal.image(entry.id, person)) is not None:
-            data = found[0].read_bytes()
-        if not entry.model or "ecg" in entry.answer:
-            raise HttpError(409, "not_reviewed", "Only answers of a check-up to a picture are reviewed.", "")
+            data = ecg_storage.unpack(found[0].name, found[0].read_bytes())
+        if not entry.model:
+            raise HttpError(409, "not_reviewed", "Only answers of a check-up are reviewed.", "")
+        if tells_beats(entry.answer):
+            raise HttpError(
+                409,
+                "not_reviewed",
+                f"{entry.model} tells single beats, and of a recording it is reviewed what it shows as a whole.",
+                "",
+            )
         if data is None:
             raise HttpError(422, "no_image", "The picture is not here.", "Send it along once more.")
-        if hashlib.sha256(data).hexdigest() != digest:
+        if hashlib.sha256(join_bytes(data)).hexdigest() != digest:
             raise HttpError(422, "other_image", "This is not the picture that was answered.", "Choose the same file.")
         checkup = self.checkup(entry.model, entry.version)
         if checkup is None:
             raise HttpError(409, "not_reviewed", f"{entry.model} is not here any more.", "")
-        size = self.service.decoders.decode(data, _SIDE).given_size
+        ecg = ECGS.name == checkup.modality
+        if not ecg and (checkup.modality != PICTURES.name or not isinstance(data, bytes)):
+            raise HttpError(409, "not_reviewed", "Only answers to pictures and ECGs are reviewed.", "")
+        answer = {name: entry.answer[name] for name in _KEPT if name in entry.answer}
+        if isinstance(data, bytes) and not ecg:
+            size = self.service.decoders.decode(data, _SIDE).given_size
+        else:
+            data, size = keep_ecg(data, entry.answer["ecg"], self.service.parsers)
+            answer["ecg"] = {name: value for name, value in entry.answer["ecg"].items() if name != "told"}
+        if patient is not None:
+            self._note_patient(entry.id, patient)
         said = {"right": entry.right, "labels": list(entry.labels)} if entry.commented else None
         return self.queue.add(
             data,
             prediction_id=entry.id,
             model=entry.model,
             version=entry.version,
-            task="detection" if checkup.finds_boxes and checkup.asks is None else checkup.task,
+            task=name_task(checkup),
             labels=checkup.answered_labels,
-            answer={name: entry.answer[name] for name in _KEPT if name in entry.answer},
+            answer=answer,
             said=said,
             size=size,
             basis=basis,
@@ -128,6 +133,13 @@ class ReviewDesk:
             wanted=2 if self.double else 1,
             by=person.name,
         )
+
+    def _note_patient(self, id: str, patient: str) -> None:
+        """Note whose an answer is, as a keyed hash, where its request had not said so."""
+        hashed = keyed_hash(self.service.engine, patient)
+        with transaction(self.service.engine, write=True) as session:
+            unknown = (PredictionRow.id == id, PredictionRow.patient.is_(None))
+            session.execute(update(PredictionRow).where(*unknown).values(patient=hashed))
 
     def checkup(self, name: str, version: int | None) -> CheckUp | None:
         """Find the check-up that answered, or the one that answers under its name now; None where there is none."""
@@ -199,13 +211,13 @@ class ReviewDesk:
         checkup = self.checkup(model, None)
         if checkup is None:
             raise UnknownError(f"There is no check-up {model!r}.")
-        if checkup.task not in PLACED:
+        if not is_placed(checkup):
             raise StoreError(
-                "Data sets hold classes or findings of pictures, or boxes.", "Export the cases by the API."
+                "Data sets hold classes or findings of pictures or ECGs, or boxes.", "Export the cases by the API."
             )
         roles = checkup.decision.roles
         classes = [DatasetClass(name=name, role=roles.of(name)) for name in checkup.answered_labels]
-        self.sets.create(model, task=checkup.task, classes=classes, ordered=roles.ordered, by=by)
+        self.sets.create(model, task=name_task(checkup), classes=classes, ordered=roles.ordered, by=by)
         self.place_all(by=by)
 
     def withdraw(self, id: str, *, by: str) -> None:
@@ -219,26 +231,8 @@ class ReviewDesk:
                 pass
 
     def measure_agreement(self, model: str | None = None) -> ReaderAgreement:
-        """Measure how far first and second readers agree, of all cases that two have read (of one check-up).
-
-        Of several findings two agree who name the same ones, none more and none less; beside that each finding is
-        measured by itself, on the cases that neither discards.
-        """
-        cases = [c for c in self.queue.list(most=100_000) if c.state != WITHDRAWN and model in (None, c.model)]
-        read = [case for case in cases if len(case.opinions) > 1]
-        by_finding: dict[tuple[str, str], list[tuple[str, str]]] = {}
-        for case in read:
-            if case.task == "multilabel" and all(o.verdict != DISCARD for o in case.opinions[:2]):
-                for name in case.labels:
-                    said = [str(name in o.labels) for o in case.opinions[:2]]
-                    by_finding.setdefault((case.model, name), []).append((said[0], said[1]))
-        return ReaderAgreement(
-            whole=cohen_kappa([_say(c.opinions[0]) for c in read], [_say(c.opinions[1]) for c in read]),
-            findings=tuple(
-                FindingAgreement(model=of, label=name, kappa=cohen_kappa(*zip(*pairs, strict=True)))
-                for (of, name), pairs in by_finding.items()
-            ),
-        )
+        """Measure how far first and second readers agree, of all cases (of one check-up), as agreement.py does."""
+        return measure_agreement([c for c in self.queue.list(most=100_000) if model in (None, c.model)])
 
     def _is_tested(self, dataset: str, digest: str) -> bool:
         """Whether a picture lies in the test part of a data set or of a version of it, or in its frozen test."""
@@ -262,7 +256,7 @@ class ReviewDesk:
 
     def _bring(self, dataset: str, case: ReviewCase, labels: tuple[str, ...], by: str) -> str:
         """Bring a case in, or correct the picture that is there; give the item's id."""
-        label = labels[0] if labels and case.task == "multiclass" else None
+        label = labels[0] if labels and case.task in ("multiclass", "ecg") else None
         there = next((item for item in self.sets.items(dataset) if item.digest == case.digest), None)
         assert case.outcome is not None
         if there is not None and case.task == "detection":
@@ -272,7 +266,7 @@ class ReviewDesk:
                 self.sets.change(dataset, "annotate", {there.id: {"boxes": drawn}}, by=by, why=why)
             return there.id
         several: dict[str, int] | None = None
-        if case.task == "multilabel":
+        if case.several:
             known = self.sets.get(dataset).labels
             several = {name: int(name in labels) for name in case.labels if name in known}
         if there is not None and several is not None:
@@ -298,7 +292,7 @@ class ReviewDesk:
         new = NewItem(
             key=f"review-{case.id}",
             data=data,
-            file=f"review/{case.id}{_suffix(data)}",
+            file=f"review/{case.id}{f'.{ecg_storage.guess_suffix(data)}' if case.ecg else _suffix(data)}",
             label=label,
             labels=several,
             patient=case.patient,
@@ -328,10 +322,6 @@ def hide_opinions(case: ReviewCase, reader: str) -> ReviewCase:
     if case.state != "open" or case.read_by(reader):
         return case
     return replace(case, opinions=())
-
-
-def _say(opinion: ReviewOpinion) -> str:
-    return DISCARD if opinion.verdict == DISCARD else "|".join(sorted(opinion.labels))
 
 
 def _suffix(data: bytes) -> str:

@@ -9,7 +9,10 @@ from typing import Any
 
 from medloupe.accounts.person import Person
 from medloupe.metrics.agreement import Kappa
-from medloupe.review.desk import PLACED, FindingAgreement, ReviewDesk
+from medloupe.review.agreement import FindingAgreement
+from medloupe.review.desk import ReviewDesk
+from medloupe.review.tasks import is_placed
+from medloupe.serving.web.ecg import EcgView
 from medloupe.serving.web.language import Language
 from medloupe.store.review_nouns import DISCARD, MOST_BOXES, OPEN, SETTLED, ReviewCase, ReviewOpinion
 
@@ -65,6 +68,8 @@ class CaseView:
         What there is to say of them.
     most
         How many boxes a reader may draw.
+    ecg
+        The recording, drawn, and what was measured of it; None of a picture.
     """
 
     case: ReviewCase
@@ -83,6 +88,7 @@ class CaseView:
     drawn: str
     seen: str
     most: int = MOST_BOXES
+    ecg: EcgView | None = None
 
     @property
     def labels(self) -> tuple[tuple[str, str], ...]:
@@ -103,7 +109,7 @@ def view_queue(desk: ReviewDesk, person: Person, lang: Language) -> QueueView:
     waiting = []
     for model, n in sorted(missing.items()):
         checkup = desk.checkup(model, None)
-        can = checkup is not None and checkup.task in PLACED
+        can = checkup is not None and is_placed(checkup)
         waiting.append((model, lang.label(model) or model, n, can))
     return QueueView(
         open=tuple(_line(case, person, lang) for case in opened),
@@ -118,9 +124,9 @@ def view_queue(desk: ReviewDesk, person: Person, lang: Language) -> QueueView:
     )
 
 
-def view_case(case: ReviewCase, person: Person, lang: Language) -> CaseView:
-    """Show one case to a person."""
-    announced = set(_list_announced(case)) | ({case.answer.get("prediction")} if case.task != "multilabel" else set())
+def view_case(case: ReviewCase, person: Person, lang: Language, ecg: EcgView | None = None) -> CaseView:
+    """Show one case to a person. ecg: the recording that it is about, drawn."""
+    announced = set(_list_announced(case)) | ({case.answer.get("prediction")} if not case.several else set())
     may_read = case.state == OPEN and not case.read_by(person.name)
     marked = _choose_marked(case)
     boxes = [
@@ -140,9 +146,10 @@ def view_case(case: ReviewCase, person: Person, lang: Language) -> CaseView:
         opinions=tuple((opinion.reader, _opinion(opinion, lang)) for opinion in case.opinions),
         may_read=may_read,
         mine=case.read_by(person.name),
-        several=case.task == "multilabel",
+        several=case.several,
         boxes=case.task == "detection",
         drawn=json.dumps(boxes),
+        ecg=ecg,
         seen=lang.t("review.boxes_cut", n=MOST_BOXES, rest=str(rest))
         if rest
         else lang.t("review.boxes_said", n=len(boxes)),
@@ -185,7 +192,7 @@ def _list_announced(case: ReviewCase) -> list[str]:
     """List what the check-up said: what it flagged; of classes else the most probable one."""
     flagged = [str(name) for name in case.answer.get("flagged") or ()]
     best = case.answer.get("prediction")
-    return flagged or [str(name) for name in (best,) if name and case.task != "multilabel"]
+    return flagged or [str(name) for name in (best,) if name and not case.several]
 
 
 def _said(case: ReviewCase, lang: Language) -> str:

@@ -14,6 +14,7 @@ from medloupe.accounts.person import Person
 from medloupe.errors import MedloupeError, StoreError, UnknownError
 from medloupe.review.api import read_offer
 from medloupe.review.desk import ReviewDesk, desk_of, hide_opinions
+from medloupe.review.recordings import draw_ecg_of_case, read_ecg_of_case
 from medloupe.review.views import view_case, view_queue
 from medloupe.serving.access.auth import check_csrf, require
 from medloupe.serving.context import add_to_audit_log, service_of
@@ -21,6 +22,8 @@ from medloupe.serving.engine.pictures import LARGE_PREVIEW, PREVIEW
 from medloupe.serving.http.errors import HttpError, as_http
 from medloupe.serving.http.threads import run_file, run_read, run_write
 from medloupe.serving.web.choices import read_findings
+from medloupe.serving.web.ecg import EcgView, describe_ecg
+from medloupe.serving.web.language import Language
 from medloupe.serving.web.render import first_value, language_of, read_form, redirect_to, render_page
 from medloupe.store.review_nouns import DISCARD, LABEL, OPEN, ReviewCase
 
@@ -67,11 +70,14 @@ async def show(request: Request, id: Id) -> Response:
 
 @router.get("/review/{id}/picture")
 async def picture(request: Request, id: Id, large: bool = False) -> Response:
-    """Give the picture as browsers show it; large: so that boxes can be drawn on it."""
+    """Give the picture as browsers show it; large: so that boxes can be drawn on it. An ECG is drawn."""
     require(request, "reviewer")
     desk = desk_of(request)
     found = await run_read(desk.queue.get, id)
     data = await run_file(desk.queue.picture, found)
+    if found.ecg:
+        drawn = await service_of(request).in_pool(draw_ecg_of_case, data, service_of(request).parsers)
+        return Response(drawn, 200, {"Cache-Control": "no-store"}, "image/svg+xml")
     shown = await service_of(request).in_pool(
         service_of(request).decoders.preview, data, LARGE_PREVIEW if large else PREVIEW
     )
@@ -126,8 +132,18 @@ async def _show(request: Request, id: str, *, said: str = "", status: int = 200)
     person, desk = require(request, "reviewer"), desk_of(request)
     case = await run_read(desk.queue.get, id)
     await add_to_audit_log(request, person, "review.look", case.id)
-    seen = view_case(hide_opinions(case, person.name), person, language_of(request))
+    lang = language_of(request)
+    ecg = await _describe_ecg(request, case, lang) if case.ecg and case.digest else None
+    seen = view_case(hide_opinions(case, person.name), person, lang, ecg)
     return render_page(request, "review_case.html", status, tab="review", v=seen, said=said)
+
+
+async def _describe_ecg(request: Request, case: ReviewCase, lang: Language) -> EcgView:
+    """Draw the ECG of a case, with what was measured of it when it was answered."""
+    service, desk = service_of(request), desk_of(request)
+    data, said = await run_file(desk.queue.picture, case), case.answer["ecg"]
+    reading = await service.in_pool(read_ecg_of_case, data, said, service.parsers)
+    return await run_file(describe_ecg, said, None, lang, case.model, reading)
 
 
 def _act(desk: ReviewDesk, id: str, fields: Mapping[str, list[str]], person: Person) -> None:
@@ -141,7 +157,7 @@ def _act(desk: ReviewDesk, id: str, fields: Mapping[str, list[str]], person: Per
         desk.read(id, person, verdict=DISCARD)
     elif what == LABEL:
         labels = [name for name in fields.get("label", ()) if name]
-        if desk.queue.get(id).task == "multilabel":
+        if desk.queue.get(id).several:
             labels = read_findings(fields)
         boxes = _read_boxes(first_value(fields, "boxes")) if "boxes" in fields else None
         desk.read(id, person, verdict=LABEL, labels=labels, boxes=boxes)

@@ -15,7 +15,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from medloupe.accounts.log import REQUEST_ID
-from medloupe.serving.engine.circumstances import SITE, read_site
+from medloupe.serving.engine.circumstances import PATIENT, SITE, read_patient, read_site
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.tracing import QUIET
 
@@ -118,7 +118,8 @@ class Observe:
         state = scope.setdefault("state", {})
         state["request_id"] = id
         REQUEST_ID.set(id)
-        SITE.set(read_site(next((v for k, v in scope["headers"] if k == b"medloupe-site"), b"").decode("latin-1")))
+        SITE.set(read_site(_read_header(scope, b"medloupe-site")))
+        PATIENT.set(read_patient(_read_header(scope, b"medloupe-patient")))
         if self._tracing is None or scope["path"] in QUIET:
             await self._answer(scope, receive, send, id, started)
             return
@@ -214,3 +215,8 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         logger.handlers = [handler]
         logger.propagate = False
         logger.setLevel(level if name == "medloupe" else logging.WARNING)
+
+
+def _read_header(scope: Scope, name: bytes) -> str:
+    """Read a header of a request; "" where there is none."""
+    return next((value for key, value in scope["headers"] if key == name), b"").decode("latin-1")

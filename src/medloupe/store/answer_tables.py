@@ -31,6 +31,8 @@ class PredictionRow(Base):
         Numbers of 16 bits by which it is watched whether pictures change (model/drift.py), or None.
     site
         Where it was asked, as the request says, or None.
+    patient
+        A keyed hash of whose picture it is, where the request or the person who sent it for review said so, or None.
     ms
         Milliseconds that the answer took, or None.
     pilot
@@ -52,6 +54,7 @@ class PredictionRow(Base):
     deleted_at: Mapped[str | None] = mapped_column(String(32), index=True)
     watched: Mapped[bytes | None] = mapped_column(LargeBinary)
     site: Mapped[str | None] = mapped_column(String(64))
+    patient: Mapped[str | None] = mapped_column(String(32), index=True)
     ms: Mapped[int | None]
     pilot: Mapped[str | None] = mapped_column(String(32), index=True)
 

@@ -25,7 +25,7 @@ from medloupe.utils.files import exclusive_lock
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-REVISION = "0017"  # of the newest migration in migrations/versions
+REVISION = "0018"  # of the newest migration in migrations/versions
 FILE = "medloupe.sqlite"
 BUSY_SECONDS = 5
 """How long to wait for whoever writes to an SQLite database."""

@@ -11,6 +11,7 @@ from medloupe.errors import StoreError, UnknownError
 from medloupe.store.database import transaction
 from medloupe.store.dataset_items import DatasetItems, add_change, find_dataset
 from medloupe.store.dataset_nouns import (
+    SEVERAL_TASKS,
     DatasetChange,
     DatasetClass,
     StoredDataset,
@@ -196,7 +197,7 @@ class DatasetChanges(DatasetItems):
         with transaction(self.engine, write=True) as session:
             data = find_dataset(session, id, lock=True)
             grades = data.ordered if ordered is None else ordered
-            told = check_classes(edit(read_classes(data.classes)), several=data.task == "multilabel", ordered=grades)
+            told = check_classes(edit(read_classes(data.classes)), several=data.task in SEVERAL_TASKS, ordered=grades)
             names = {c["name"] for c in told}
             if lost := sorted(_used_labels(session, data) - names):
                 raise StoreError(f"Pictures have the class {lost[0]!r}.", "Relabel them first, or keep it.")
@@ -214,6 +215,17 @@ class DatasetChanges(DatasetItems):
             wanted = select(DatasetChangeRow).where(DatasetChangeRow.dataset_id == data.id)
             rows = session.scalars(wanted.order_by(DatasetChangeRow.number.desc()).limit(most))
             return [read_change_row(row) for row in rows]
+
+    def revision(self, id: str) -> str:
+        """Tell which state a data set is in: another text after whatever is done to its pictures or classes.
+
+        Pictures that come in one go are one change, so that its count belongs to it. Raises UnknownError.
+        """
+        with transaction(self.engine) as session:
+            data = find_dataset(session, id)
+            own = (DatasetChangeRow.dataset_id == data.id, DatasetChangeRow.number == data.changes)
+            detail = session.scalars(select(DatasetChangeRow.detail).where(*own)).first() or {}
+            return f"{data.changes}.{detail.get('count', 0)}"
 
     def undo(self, id: str, number: int, *, by: str = "local") -> DatasetChange:
         """Take a change back; of pictures that were brought: leave them out again.
@@ -282,7 +294,7 @@ def _put_classes_back(session: Any, data: DatasetRow, row: DatasetChangeRow) -> 
 def _used_labels(session: Any, data: DatasetRow) -> set[str]:
     """List the classes that pictures have, or boxes on them."""
     own = DatasetItemRow.dataset_id == data.id
-    if data.task == "multilabel":
+    if data.task in SEVERAL_TASKS:
         told = session.scalars(select(DatasetItemRow.labels).where(own))
         return {name for labels in told for name, value in (labels or {}).items() if value}
     if data.task != "detection":
@@ -309,7 +321,7 @@ def _check(data: DatasetRow, row: DatasetItemRow, name: str, value: Any) -> Any:
         raise StoreError(f"{name!r} of a picture cannot be changed.", f"There are {', '.join(FIELDS)}.")
     fine = True
     labels = [c["name"] for c in data.classes]
-    if name in ("label", "labels") and value is not None and (name == "labels") != (data.task == "multilabel"):
+    if name in ("label", "labels") and value is not None and (name == "labels") != (data.task in SEVERAL_TASKS):
         raise StoreError(
             f"A picture of {data.name} has {'several findings' if name == 'label' else 'one class'}.",
             "Tell `labels`." if name == "label" else "Tell `label`.",

@@ -23,6 +23,7 @@ from medloupe.store.database import transaction
 from medloupe.store.dataset_nouns import (
     LONGEST_KIND,
     LONGEST_TITLE,
+    SEVERAL_TASKS,
     DatasetClass,
     DatasetItem,
     NewItem,
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
     from sqlalchemy.orm import Session
 
-TASKS = ("multiclass", "multilabel", "detection", "ecg")
-"""One class a picture, any number of findings a picture, boxes, or one class an ECG."""
+TASKS = ("multiclass", "multilabel", "detection", "ecg", "ecg_multilabel")
+"""One class a picture, any number of findings a picture, boxes, one class an ECG, or any number of findings an ECG."""
 MOST_ITEMS = 200_000
 _ORPHAN_SECONDS = 86400.0
 LONGEST_FILE = 255
@@ -91,7 +92,7 @@ class DatasetItems:
             title=_line(title or name, LONGEST_TITLE, "The title"),
             kind=_line(kind, LONGEST_KIND, "The kind of picture"),
             task=task,
-            classes=check_classes(classes, several=task == "multilabel", ordered=ordered),
+            classes=check_classes(classes, several=task in SEVERAL_TASKS, ordered=ordered),
             ordered=ordered,
             created=now(),
             created_by=by[:64],
@@ -242,7 +243,7 @@ class DatasetItems:
         with transaction(self.engine) as session:
             data = find_dataset(session, id)
             own = (DatasetItemRow.dataset_id == data.id, DatasetItemRow.left_out.is_(False))
-            if data.task == "multilabel":
+            if data.task in SEVERAL_TASKS:
                 found = Counter[str]()
                 for labels in session.scalars(select(DatasetItemRow.labels).where(*own)):
                     found.update([""] if labels is None else [name for name, value in labels.items() if value])

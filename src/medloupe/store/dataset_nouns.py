@@ -17,6 +17,10 @@ from medloupe.store.dataset_tables import (
     DatasetVersionRow,
 )
 
+SEVERAL_TASKS = ("multilabel", "ecg_multilabel")
+"""Tasks of data sets of which an example may have any number of findings."""
+ECG_TASKS = ("ecg", "ecg_multilabel")
+"""Tasks of data sets of ECGs: one class each, or any number of findings."""
 MOST_CLASSES = 100
 MOST_BOXES = 2000  # of a picture
 LONGEST_LABEL, LONGEST_TITLE, LONGEST_KIND = 100, 120, 60  # letters
@@ -59,7 +63,7 @@ class StoredDataset:
     @property
     def several(self) -> bool:
         """Whether its classes are findings of which a picture may have any number, or none."""
-        return self.task == "multilabel"
+        return self.task in SEVERAL_TASKS
 
     @property
     def things(self) -> str:
@@ -69,7 +73,7 @@ class StoredDataset:
     @property
     def ecgs(self) -> bool:
         """Whether it holds ECGs instead of pictures."""
-        return self.task == "ecg"
+        return self.task in ECG_TASKS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

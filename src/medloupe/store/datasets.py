@@ -24,6 +24,7 @@ from medloupe.store.database import transaction
 from medloupe.store.dataset_changes import DatasetChanges
 from medloupe.store.dataset_items import find_dataset
 from medloupe.store.dataset_nouns import (
+    SEVERAL_TASKS,
     DatasetItem,
     DatasetVersion,
     read_version_item_row,
@@ -267,7 +268,7 @@ def _find_version(session: Session, id: str, number: int) -> DatasetVersionRow:
 
 
 def _digest(data: DatasetRow, items: Sequence[DatasetItemRow]) -> str:
-    names = _HELD if data.task == "multilabel" else _SAID  # others keep the digest that they have always had
+    names = _HELD if data.task in SEVERAL_TASKS else _SAID  # others keep the digest that they have always had
     held = [[item.id, *(getattr(item, name) for name in names)] for item in items]
     told = {"classes": data.classes, "ordered": data.ordered, "kind": data.kind, "items": held}
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()

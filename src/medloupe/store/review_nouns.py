@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from medloupe.errors import StoreError, did_you_mean
+from medloupe.store.dataset_nouns import ECG_TASKS, SEVERAL_TASKS
 from medloupe.store.review_tables import ReviewCaseRow, ReviewOpinionRow
 
 OPEN, SETTLED, DISCARDED, WITHDRAWN = STATES = ("open", "settled", "discarded", "withdrawn")
@@ -62,6 +63,16 @@ class ReviewCase:
         """Whether it has all the readers that were wanted, and they do not agree."""
         return self.state == OPEN and len(self.opinions) >= self.wanted
 
+    @property
+    def ecg(self) -> bool:
+        """Whether it is about an ECG, so that `width` are samples and `height` leads."""
+        return self.task in ECG_TASKS
+
+    @property
+    def several(self) -> bool:
+        """Whether any number of its labels may be right, or none."""
+        return self.task in SEVERAL_TASKS
+
     def read_by(self, reader: str) -> bool:
         """Whether somebody has said something of it."""
         return any(opinion.reader == reader for opinion in self.opinions)
@@ -85,9 +96,10 @@ def check_opinion(
                 f"{case.model} has no label {name[:60]!r}; it has: {', '.join(case.labels[:20])}.",
                 did_you_mean(name, case.labels),
             )
-    if verdict == LABEL and case.task == "multiclass" and len(labels) != 1:
-        raise StoreError("A picture has one of these classes.", "Choose one, or discard the case.")
-    if case.task == "multilabel" and len(set(labels)) != len(labels):
+    if verdict == LABEL and case.task in ("multiclass", "ecg") and len(labels) != 1:
+        thing = "An ECG" if case.ecg else "A picture"
+        raise StoreError(f"{thing} has one of these classes.", "Choose one, or discard the case.")
+    if case.several and len(set(labels)) != len(labels):
         raise StoreError("A label is named twice.", "Name each once.")
     if verdict == LABEL and case.task == "detection" and boxes is None:
         raise StoreError("Boxes are needed.", "Send them, or an empty list where there is nothing.")

@@ -70,7 +70,7 @@ class ReviewQueue:
         data : bytes
             The picture's file.
         size : tuple of int
-            Width and height, upright, in pixels.
+            Width and height, upright, in pixels; of an ECG its samples and leads.
         basis : str
             Why it may be kept: one of review_nouns.BASES.
         patient : str, optional

@@ -22,13 +22,13 @@ class ReviewCaseRow(Base):
     model, version, task, labels
         What answered, and what it can say.
     answer
-        Its state, prediction, flagged labels, probabilities and boxes.
+        Its state, prediction, flagged labels, probabilities and boxes; of an ECG what was measured.
     said
         What the person at the page said of it, if anything: "right", "labels".
     digest
         sha256 of the picture, which lies under it; "" once it was withdrawn.
     width, height
-        Of the picture, upright, in pixels.
+        Of the picture, upright, in pixels; of an ECG its samples and leads.
     basis, basis_by, basis_at
         Why the picture may be kept (review_queue.BASES), who confirmed that, and when.
     state

@@ -18,7 +18,7 @@ from medloupe.serving.context import eraser_of
 from medloupe.serving.http.errors import HttpError
 from medloupe.serving.http.intake import JsonRoute
 from medloupe.serving.http.threads import run_change, run_file, run_read, run_write
-from medloupe.store.dataset_nouns import MOST_BOXES, DatasetChange, DatasetClass, StoredDataset
+from medloupe.store.dataset_nouns import MOST_BOXES, SEVERAL_TASKS, DatasetChange, DatasetClass, StoredDataset
 from medloupe.studio.drawing import draw_boxes
 from medloupe.studio.export import FORMS, write_export
 from medloupe.studio.intake import choose_role
@@ -53,8 +53,10 @@ class DatasetIn(BaseModel):
     kind: str = Field("", max_length=60, description='Of picture, in words, such as "chest X-ray".')
     classes: list[ClassIn] = Field(default_factory=list, max_length=100)
     ordered: bool = Field(False, description="Whether the classes are grades, from normal to worst.")
-    task: Literal["multiclass", "multilabel", "detection", "ecg"] = Field(
-        "multiclass", description="One class a picture, any number of findings a picture, boxes, or one class an ECG."
+    task: Literal["multiclass", "multilabel", "detection", "ecg", "ecg_multilabel"] = Field(
+        "multiclass",
+        description="One class a picture, any number of findings a picture, boxes, one class an ECG, or any number of"
+        " findings an ECG.",
     )
 
 
@@ -124,7 +126,7 @@ async def create(request: Request, wish: DatasetIn) -> dict[str, Any]:
             name,
             title=wish.title,
             kind=wish.kind,
-            classes=read_class_list(wish.classes, several=wish.task == "multilabel"),
+            classes=read_class_list(wish.classes, several=wish.task in SEVERAL_TASKS),
             ordered=wish.ordered,
             task=wish.task,
             by=person.name,
@@ -154,6 +156,7 @@ async def remove(request: Request, id: DatasetId) -> Response:
             raise HttpError(409, "training", "A training of it is under way.", "Stop the training first.")
         studio.sets.remove(data.id, by=person.name)
         studio.auditor.forget(data.id)
+        studio.rows.forget(data.id)
 
     await run_write(work)
     return Response(status_code=204)

@@ -39,19 +39,19 @@ class Looked:
 
     Attributes
     ----------
-    change
-        The number of the change up to which the audit told holds.
+    revision
+        The state of the data set of which the audit told holds; "" before the first.
     told
         What it said, as `medloupe check --json` prints it; or {"error"}.
     seen, since
-        The last change that was noticed, and when; waiting: since when there has been something new.
+        The last state that was noticed, and when; waiting: since when there has been something new.
     done, total
         How far the one at work is.
     """
 
-    change: int = -1
+    revision: str = ""
     told: Mapping[str, Any] = field(default_factory=dict)
-    seen: int = -1
+    seen: str = ""
     since: float = 0.0
     waiting: float | None = None
     done: int = 0
@@ -76,15 +76,15 @@ class Auditor:
         self.at_work = ""
         """The data set that is being looked at, or ""."""
 
-    def look(self, dataset: str, change: int) -> Looked:
-        """Tell what is known, and notice that somebody works on the data set, whose last change this is."""
+    def look(self, dataset: str, revision: str) -> Looked:
+        """Tell what is known, and notice that somebody works on the data set, which is in this state."""
         with self._lock:
             looked = self._looked.get(dataset)
             if looked is None:
                 looked = self._looked[dataset] = self._read(dataset)
-            if change != looked.seen:
-                looked.seen, looked.since = change, time.monotonic()
-                if looked.change != change and looked.waiting is None:
+            if revision != looked.seen:
+                looked.seen, looked.since = revision, time.monotonic()
+                if looked.revision != revision and looked.waiting is None:
                     looked.waiting = looked.since
             return looked
 
@@ -94,7 +94,7 @@ class Auditor:
         if dataset is None or self._ending:
             return False
         looked = self._looked[dataset]
-        change = looked.seen
+        revision = looked.seen
         self.at_work = dataset
         looked.done = looked.total = 0
         try:
@@ -108,11 +108,11 @@ class Auditor:
         if self._ending:
             return False
         with self._lock:
-            looked.change, looked.told, looked.waiting = change, told, None
-            if looked.seen != change:
+            looked.revision, looked.told, looked.waiting = revision, told, None
+            if looked.seen != revision:
                 looked.waiting = time.monotonic()
         with suppress(MedloupeError):  # it is made again
-            write_cache(self._path(dataset), json.dumps({"change": change, "told": told}).encode())
+            write_cache(self._path(dataset), json.dumps({"revision": revision, "told": told}).encode())
         return True
 
     def end(self) -> None:
@@ -183,7 +183,7 @@ class Auditor:
     def _read(self, dataset: str) -> Looked:
         with suppress(OSError, ValueError, KeyError, TypeError):
             kept = json.loads(self._path(dataset).read_text("utf-8"))
-            return Looked(change=int(kept["change"]), told=dict(kept["told"]))
+            return Looked(revision=str(kept["revision"]), told=dict(kept["told"]))
         return Looked()
 
     def _folder(self, dataset: str) -> Path:

@@ -115,17 +115,16 @@ def find_in_rows(data: StoredDataset, items: Sequence[DatasetItem]) -> list[Data
     return found
 
 
-def read_audit(told: Mapping[str, Any], items: Sequence[DatasetItem]) -> list[DatasetFinding]:
+def read_audit(told: Mapping[str, Any], here: Mapping[str, DatasetItem]) -> list[DatasetFinding]:
     """Read what the audit found, as far as it still holds: pictures left out or joined since are not told again.
 
     Parameters
     ----------
     told
         As `medloupe check --json` prints it, of a folder that `Datasets.write_folder` wrote.
-    items
-        The pictures as they stand now.
+    here
+        The pictures as they stand now, by their ids.
     """
-    here = {item.id: item for item in items}
     found: list[DatasetFinding] = []
     for finding in told.get("findings", ()):
         if finding["kind"] in _BY_ROWS:

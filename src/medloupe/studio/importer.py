@@ -21,14 +21,16 @@ from medloupe.data.readers.base import natural_key
 from medloupe.data.reading import read
 from medloupe.data.records import Dataset, Record
 from medloupe.ecg.files import read_ecg
+from medloupe.ecg.packing import name_packed, pack_signal
 from medloupe.errors import ColumnError, DataError, MedloupeError, QuestionError, SignalError
 from medloupe.jobs.inside import end_with_worker, open_progress
+from medloupe.store.dataset_nouns import SEVERAL_TASKS
 from medloupe.store.datasets import TABLE
 from medloupe.studio.exchange import ClassedPicture, read_classes_of_export
 from medloupe.studio.export import FINDINGS
-from medloupe.studio.recordings import name_packed, pack_signal
 from medloupe.studio.unpack import unpack
 
+_ECG_TASKS = {"multiclass": "ecg", "multilabel": "ecg_multilabel"}
 _PACKED = ".packed-"  # before the number of an ECG that was written anew; hidden files of an archive are left out
 _SITE = re.compile(r"^(site|hospital|clinic|cent(re|er)|institution|location)s?([_ ]?(id|name))?$", re.IGNORECASE)
 
@@ -43,7 +45,7 @@ def import_archive(
     archive, folder
         The file, and where it is unpacked.
     task
-        Of the data set that it comes into: "multilabel" where a picture may have several findings.
+        Of the data set that it comes into: one of SEVERAL_TASKS where an example may have several findings.
     findings
         Those that the data set has: columns of a table that are called so are these.
 
@@ -56,28 +58,29 @@ def import_archive(
     Raises
     ------
     MedloupeError
-        It is refused, or holds no data set of pictures with classes, findings or boxes, or of ECGs with one class each.
+        It is refused, or holds no data set of pictures with classes, findings or boxes, or of ECGs with one class or
+        several findings each.
     OSError
         The disk is full.
     """
     say = open_progress()
     folder.mkdir(parents=True)
     unpack(archive, folder, None if say is None else lambda done, total: say("unpacking", done, total))
-    several = task == "multilabel"
+    several = task in SEVERAL_TASKS
     exported = read_classes_of_export(folder, several=several)
     if exported is not None:
         return _describe_export(*exported, several=several)
     data = _read_unpacked(folder, findings, several=several)
-    ecgs = data.modality == "ecg" and data.task == "multiclass"
+    ecgs = data.modality == "ecg" and data.task in _ECG_TASKS
     if not ecgs and (data.modality != "image" or data.task not in ("multiclass", "multilabel", "detection")):
         raise MedloupeError(
             f"The archive holds {data.things} of the task {data.task}.",
-            "The studio takes pictures with classes, findings or boxes, and ECGs with one class each; others are"
-            " trained with medloupe train.",
+            "The studio takes pictures with classes, findings or boxes, and ECGs with one class or several findings"
+            " each; others are trained with medloupe train.",
         )
     return {
         "labels": list(data.labels),
-        "task": "ecg" if ecgs else data.task,
+        "task": _ECG_TASKS[data.task] if ecgs else data.task,
         "notes": list(data.notes),
         "records": [
             {

@@ -16,6 +16,7 @@ from typing import Any
 from medloupe.data.labels import Role, recognise_roles
 from medloupe.data.modalities import START_BYTES
 from medloupe.ecg.files import is_ecg_bytes
+from medloupe.ecg.overview import draw_overview
 from medloupe.ecg.parsers import EcgParsers
 from medloupe.ecg.recording_files import bare_name
 from medloupe.errors import ImageError, MedloupeError, StoreError
@@ -39,6 +40,7 @@ _HELD = {
     "multilabel": "several findings for each picture",
     "detection": "boxes on pictures",
     "ecg": "one class for each ECG",
+    "ecg_multilabel": "several findings for each ECG",
 }
 _SOURCES = ("folder", "files", "camera", "archive")
 
@@ -158,6 +160,10 @@ class Intake:
         made = self._draw(item.file, data) if ecg else self._decoders.preview(data, THUMB_SIDE).jpeg
         self._keep_thumb(item.digest, made)
         return made
+
+    def draw_large(self, item: DatasetItem, data: bytes) -> str:
+        """Draw an ECG as an <svg>, large enough to be told what it shows. Raises ImageError, ExtraError."""
+        return draw_overview(self._parsers.read({bare_name(item.file): data}), item.file)
 
     def _draw(self, file: str, data: bytes) -> bytes:
         """Read an ECG and draw a small picture of it. Raises ImageError, ExtraError."""

@@ -20,10 +20,13 @@ Id = Annotated[str, InPath(pattern="^[0-9a-f]{32}$")]
 @router.get("/studio/{id}/boxes/{item}/picture")
 @router.get("/studio/{id}/labels/{item}/picture")
 async def picture(request: Request, id: Id, item: Id) -> Response:
-    """Give a picture as browsers show it."""
+    """Give a picture as browsers show it; an ECG is drawn."""
     require(request, "trainer")
     home = studio_of(request)
     found = await run_read(home.sets.item, id, item)
     data = await run_file(home.sets.blobs.get, found.digest)
+    if (await run_read(home.sets.get, id)).ecgs:
+        drawn = await home.service.in_pool(home.intake.draw_large, found, data)
+        return Response(drawn, 200, {"Cache-Control": "private, max-age=86400"}, "image/svg+xml")
     shown = await home.service.in_pool(home.service.decoders.preview, data, LARGE_PREVIEW)
     return Response(shown.jpeg, 200, {"Cache-Control": "private, max-age=86400"}, "image/jpeg")

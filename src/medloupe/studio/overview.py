@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from medloupe.store.dataset_nouns import DatasetChange, DatasetItem, DatasetVersion, StoredDataset
-from medloupe.studio.findings import DatasetFinding, find_in_rows, read_audit, sort_findings
+from medloupe.studio.findings import DatasetFinding, read_audit, sort_findings
 from medloupe.studio.progress import Far
+from medloupe.studio.rows import DatasetRows
 from medloupe.studio.state import Studio
 from medloupe.studio.training import DatasetTraining, list_trainings
 from medloupe.studio.uploads import DatasetUpload
@@ -35,6 +36,8 @@ class Overview:
         Files on their way or refused.
     training
         The last one; far: how far it is; waits: whether it waits and nobody is known to work.
+    rows
+        What the rows alone tell.
     production
         The version of its model that answers, or None.
     tried
@@ -57,19 +60,17 @@ class Overview:
     waits: bool
     production: int | None
     tried: int | None
+    rows: DatasetRows
 
 
 def look_at(studio: Studio, id: str) -> Overview:
     """Look at a data set. Raises UnknownError where there is none."""
     data = studio.sets.get(id)
-    every = studio.sets.items(data.id, left_out=True)
-    items = [item for item in every if not item.left_out]
-    looked = studio.auditor.look(data.id, data.changes)
+    revision = studio.sets.revision(data.id)
+    rows = studio.rows.read(data, revision)
+    items = rows.items
+    looked = studio.auditor.look(data.id, revision)
     studio.expecting = studio.expecting or bool(items)
-    counts = dict.fromkeys((*data.labels, ""), 0)
-    for item in items:
-        for name in list_names(data, item):
-            counts[name] = counts.get(name, 0) + 1
     trainings = list_trainings(studio.sets, studio.queue, data.id)
     training = max(trainings, key=lambda t: t.job.created) if trainings else None
     far = None
@@ -86,13 +87,13 @@ def look_at(studio: Studio, id: str) -> Overview:
     return Overview(
         data=data,
         items=items,
-        left_out=len(every) - len(items),
-        counts=counts,
+        left_out=rows.left_out,
+        counts=rows.counts,
         changes=studio.sets.changes(data.id, 30),
         versions=studio.sets.versions(data.id),
         uploads=[u for u in studio.uploads.list(data.id) if u.result is None],
         audit=looked.told,
-        audited=looked.change == data.changes,
+        audited=looked.revision == revision,
         auditing=looked.waiting is not None,
         looked=(looked.done, looked.total) if studio.auditor.at_work == data.id else (0, 0),
         training=training,
@@ -100,21 +101,10 @@ def look_at(studio: Studio, id: str) -> Overview:
         waits=waits,
         production=production,
         tried=newest,
+        rows=rows,
     )
-
-
-def list_names(data: StoredDataset, item: DatasetItem) -> tuple[str, ...]:
-    """List the classes under which a picture is counted: its own, those of its boxes, or "" where nobody has told.
-
-    A picture that was told to have none of several findings is counted under none.
-    """
-    if data.several:
-        return ("",) if item.labels is None else item.found
-    if data.boxed:
-        return ("",) if item.boxes is None else item.shown_labels
-    return (item.label or "",)
 
 
 def find_all(seen: Overview) -> list[DatasetFinding]:
     """List all that is wrong with a data set, the most serious first."""
-    return sort_findings([*find_in_rows(seen.data, seen.items), *read_audit(seen.audit, seen.items)])
+    return sort_findings([*seen.rows.findings, *read_audit(seen.audit, seen.rows.by_id)])

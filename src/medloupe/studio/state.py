@@ -22,6 +22,7 @@ from medloupe.studio.attended import AttendedWorker
 from medloupe.studio.auditor import Auditor
 from medloupe.studio.intake import Intake
 from medloupe.studio.progress import StageClock
+from medloupe.studio.rows import RowsReader
 from medloupe.studio.training import DatasetTraining
 from medloupe.studio.uploads import DatasetUpload, Uploads
 
@@ -51,6 +52,7 @@ class Studio:
         self.service, self.work = service, work
         self.sets = Datasets(service.engine, home)
         self.queue = JobQueue(service.engine)
+        self.rows = RowsReader(self.sets)
         self.uploads = Uploads(self.sets)
         self.intake = Intake(self.sets, self.uploads, service.decoders, service.parsers)
         self.auditor = Auditor(self.sets)

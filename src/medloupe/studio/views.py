@@ -12,7 +12,8 @@ from medloupe.serving.web.language import Language
 from medloupe.store.dataset_nouns import DatasetChange, DatasetItem
 from medloupe.studio.findings import DatasetFinding, Remedy
 from medloupe.studio.labelling import is_complete
-from medloupe.studio.overview import Overview, find_all, list_names
+from medloupe.studio.overview import Overview, find_all
+from medloupe.studio.rows import list_names
 from medloupe.studio.training import find_obstacle
 
 SHOWN = 12  # pictures of a class
@@ -72,7 +73,7 @@ def view_finding(finding: DatasetFinding, seen: Overview, lang: Language) -> dic
     """Describe one thing that is wrong, with what can be done."""
     key = f"studio.found_{finding.kind}"
     known = lang.has(key)
-    here = {item.id: item for item in seen.items}
+    here = seen.rows.by_id
     return {
         "kind": finding.kind,
         "level": finding.level,

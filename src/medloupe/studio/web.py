@@ -115,6 +115,7 @@ async def do(request: Request, id: Id) -> Response:
             raise HttpError(409, "training", "A training of it is under way.", "Stop the training first.")
         await run_write(home.sets.remove, id, by=person.name)
         home.auditor.forget(id)
+        home.rows.forget(id)
         return redirect_to(request, "/studio")
     try:
         await run_write(_act, home, id, what, fields, person.name)

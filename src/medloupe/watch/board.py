@@ -21,10 +21,11 @@ from medloupe.serving.http.errors import HttpError
 from medloupe.serving.web.lookups import answering_version
 from medloupe.store.database import transaction
 from medloupe.store.tables import FeedbackRow, PredictionRow, UserRow
-from medloupe.watch.pictures import SiteWatch, watch_site
+from medloupe.watch.pictures import ObservedPicture, SiteWatch, count_streams, watch_site
 from medloupe.watch.weeks import Asked, Week, count_weeks
 
 if TYPE_CHECKING:
+    from medloupe.model.novelty import Novelty
     from medloupe.serving.engine.service import Service
 
 DAYS = 400  # that are looked at
@@ -64,7 +65,7 @@ class FeedbackCalibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckupBoard:
-    """What is watched of a check-up. watched: whether its pictures can be; sites: by site."""
+    """What is watched of a check-up. watched: whether its pictures can be; sites: by site, once or twice each."""
 
     model: str
     version: int | None
@@ -149,6 +150,7 @@ class Board:
                 PredictionRow.site,
                 PredictionRow.user_id,
                 PredictionRow.watched,
+                PredictionRow.patient,
             )
             .where(PredictionRow.at >= since, PredictionRow.deleted_at.is_(None), PredictionRow.model != "")
             .order_by(PredictionRow.at, PredictionRow.id)
@@ -159,13 +161,16 @@ class Board:
                 by_model.setdefault(row.model, []).append(row)
         said = self._read_feedback(since)
         offered = {c.name: c.version for c in self.service.catalog.all()}
-        grouped: dict[str, dict[str, list[tuple[str, bytes]]]] = {}
+        grouped: dict[str, dict[str, list[ObservedPicture]]] = {}
+        streams = 0
         for model, rows in by_model.items():
             version, own = offered.get(model, rows[-1].version), grouped.setdefault(model, {})
             for row in rows:
                 if row.version == version and row.watched and row.state != WITHHELD:
-                    own.setdefault(row.site or names.get(row.user_id, ""), []).append((row.at, row.watched))
-        streams = sum(len(own) for own in grouped.values())
+                    seen = ObservedPicture(row.at, row.watched, row.patient)
+                    own.setdefault(row.site or names.get(row.user_id, ""), []).append(seen)
+            novelty = self._find_novelty(model, version)
+            streams += sum(count_streams(novelty, seen) for seen in own.values())
         boards = [
             self._board(model, offered.get(model, rows[-1].version), rows, grouped[model], said.get(model), streams)
             for model, rows in sorted(by_model.items())
@@ -179,15 +184,14 @@ class Board:
         model: str,
         version: int | None,
         rows: Sequence[Any],
-        sites: dict[str, list[tuple[str, bytes]]],
+        sites: dict[str, list[ObservedPicture]],
         calibration: FeedbackCalibration | None,
         streams: int,
     ) -> CheckupBoard:
-        checkup = answering_version(self.service, model, version)
-        novelty = None if checkup is None or checkup.windows is not None else checkup.novelty
-        watched = (
-            [] if novelty is None else [watch_site(n, novelty, seen, streams) for n, seen in sorted(sites.items())]
-        )
+        novelty = self._find_novelty(model, version)
+        watched: list[SiteWatch] = []
+        if novelty is not None:
+            watched = [one for n, seen in sorted(sites.items()) for one in watch_site(n, novelty, seen, streams)]
         asked = [Asked(datetime.date.fromisoformat(row.at[:10]), row.state, row.ms) for row in rows]
         return CheckupBoard(
             model=model,
@@ -198,6 +202,11 @@ class Board:
             watched=novelty is not None,
             calibration=calibration,
         )
+
+    def _find_novelty(self, model: str, version: int | None) -> Novelty | None:
+        """Find what a version knows of what its pictures usually look like; None where it does not, as of ECGs."""
+        checkup = answering_version(self.service, model, version)
+        return None if checkup is None or checkup.windows is not None else checkup.novelty
 
     def _read_feedback(self, since: str) -> dict[str, FeedbackCalibration]:
         """Read what people said of answers that are shown, by model; what was said last counts."""

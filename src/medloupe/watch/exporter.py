@@ -65,13 +65,17 @@ def _collect_sites(state: BoardState) -> list[Metric]:
         labels=["model", "site", "by"],
     )
     pictures = GaugeMetricFamily("medloupe_watch_pictures", "Pictures watched.", labels=["model", "site", "by"])
+    told = GaugeMetricFamily(
+        "medloupe_watch_told", "Pictures of which it was told whose they are.", labels=["model", "site", "by"]
+    )
     for board in state.checkups:
         for site in board.sites:
             labels = [board.model, site.site, site.by]
             drift.add_metric(labels, float(site.state == "drift"))
             evidence.add_metric(labels, site.evidence[-1] if site.evidence else 0.0)
             pictures.add_metric(labels, site.pictures)
-    return [drift, evidence, pictures]
+            told.add_metric(labels, site.told)
+    return [drift, evidence, pictures, told]
 
 
 def _collect_weeks(state: BoardState) -> list[Metric]:

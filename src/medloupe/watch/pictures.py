@@ -1,10 +1,14 @@
-"""Watch whether the pictures that a site sends are still like those that a check-up learned from."""
+"""Watch whether the pictures that a site sends are still like those that a check-up learned from.
+
+A patient counts once where it was told whose pictures are, and the check-up knows what patients look like: each is the
+mean of the patient's pictures, and 25 patients are a batch. Of the others each picture counts.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -19,6 +23,16 @@ FIRST = 200
 _REMEMBERED = 20_000  # p-values
 _p_values: dict[bytes, float] = {}
 Drift = Literal["few", "learning", "steady", "drift"]
+By = Literal["training", "patients", "first"]
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPicture:
+    """What is kept of a picture that was answered: when, its numbers, and a hash of whose it is, or None."""
+
+    at: str
+    numbers: bytes
+    patient: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,9 +47,14 @@ class SiteWatch:
         "few" where there are too few pictures yet, "learning" while the first are gathered that others are held
         against, "steady" or "drift".
     by
-        What they are held against: "training", or "first", the site's own first answers.
+        What they are held against: "training"; "patients", patient by patient of the training; or "first", the site's
+        own first answers.
     pictures
         How many are watched.
+    patients
+        Of how many patients they are, where they are counted so; else None.
+    told
+        Of how many of the pictures it was told whose they are.
     since
         When the pictures began to differ, ISO 8601; None without a drift.
     evidence
@@ -46,15 +65,22 @@ class SiteWatch:
 
     site: str
     state: Drift
-    by: Literal["training", "first"]
+    by: By
     pictures: int
+    patients: int | None = None
+    told: int = 0
     since: str | None = None
     evidence: tuple[float, ...] = ()
     at: tuple[str, ...] = ()
 
 
-def watch_site(site: str, novelty: Novelty, seen: Sequence[tuple[str, bytes]], streams: int) -> SiteWatch:
-    """Watch the pictures of a site.
+def count_streams(novelty: Novelty | None, seen: Sequence[ObservedPicture]) -> int:
+    """Count what is watched by itself of a site: pictures, and patients."""
+    return sum(bool(part) for part in _part(novelty, seen))
+
+
+def watch_site(site: str, novelty: Novelty, seen: Sequence[ObservedPicture], streams: int) -> list[SiteWatch]:
+    """Watch the pictures of a site: those of known patients patient by patient, the others by themselves.
 
     Parameters
     ----------
@@ -63,48 +89,98 @@ def watch_site(site: str, novelty: Novelty, seen: Sequence[tuple[str, bytes]], s
     novelty
         Of the check-up's version that answered.
     seen
-        When each came, and what was kept of it, in the order in which they came.
+        The pictures, in the order in which they came.
     streams
-        How many sites and check-ups are watched together, by which the limit grows.
+        How many are watched together, of all sites and check-ups (`count_streams`), by which the limit grows.
     """
     length = 2 * count_numbers(len(novelty.spread))
-    kept = [(at, stored) for at, stored in seen if len(stored) == length]
+    alone, known = _part(novelty, [one for one in seen if len(one.numbers) == length])
+    found = []
+    if alone or not known:
+        found.append(_watch_pictures(site, novelty, alone, streams))
+    if known:
+        found.append(_watch_patients(site, novelty, known, streams))
+    return found
+
+
+def _part(
+    novelty: Novelty | None, seen: Sequence[ObservedPicture]
+) -> tuple[list[ObservedPicture], list[ObservedPicture]]:
+    """Part pictures into those that count by themselves, and those that count by patient."""
+    if novelty is None or novelty.patients is None:
+        return list(seen), []
+    return [one for one in seen if one.patient is None], [one for one in seen if one.patient is not None]
+
+
+def _watch_pictures(site: str, novelty: Novelty, kept: list[ObservedPicture], streams: int) -> SiteWatch:
     reference = novelty.reference
-    by: Literal["training", "first"] = "training" if reference is not None else "first"
+    by: By = "training" if reference is not None else "first"
     if reference is None:
         if len(kept) < FIRST:
-            return SiteWatch(site=site, state="learning", by=by, pictures=len(kept))
-        reference = DriftReference.of_first(_stack([stored for _, stored in kept[:FIRST]]))
+            return SiteWatch(site=site, state="learning", by=by, pictures=len(kept), told=_count_told(kept))
+        reference = DriftReference.of_first(np.stack([read_observed(one.numbers) for one in kept[:FIRST]]))
         kept = kept[FIRST:]
     batches = [kept[i : i + BATCH] for i in range(0, len(kept) - BATCH + 1, BATCH)]
+    watch = SiteWatch(site=site, state="few", by=by, pictures=len(kept), told=_count_told(kept))
     if reference is None or not batches:
-        return SiteWatch(site=site, state="few", by=by, pictures=len(kept))
+        return watch
+    p = [_p_value(reference, b"".join(one.numbers for one in batch), "<f2") for batch in batches]
+    return _judge(watch, p, [(batch[0].at, batch[-1].at) for batch in batches], streams)
+
+
+def _count_told(kept: Sequence[ObservedPicture]) -> int:
+    return sum(one.patient is not None for one in kept)
+
+
+def _watch_patients(site: str, novelty: Novelty, known: list[ObservedPicture], streams: int) -> SiteWatch:
+    """Watch batches of BATCH patients, each of which is full when another patient comes.
+
+    A patient who comes again in a later batch counts again there.
+    """
+    assert novelty.patients is not None
+    batches: list[dict[str, list[ObservedPicture]]] = [{}]
+    for one in known:
+        assert one.patient is not None
+        if one.patient not in batches[-1] and len(batches[-1]) == BATCH:
+            batches.append({})
+        batches[-1].setdefault(one.patient, []).append(one)
+    full = batches[:-1]
+    patients = len({one.patient for one in known})
+    watch = SiteWatch(site=site, state="few", by="patients", pictures=len(known), patients=patients, told=len(known))
+    if not full:
+        return watch
+    p = [_p_value(novelty.patients, _average(batch.values()), "<f4") for batch in full]
+    times = [[one.at for own in batch.values() for one in own] for batch in full]
+    return _judge(watch, p, [(min(at), max(at)) for at in times], streams)
+
+
+def _average(patients: Iterable[Sequence[ObservedPicture]]) -> bytes:
+    """Give the means of the numbers of each patient's pictures, float32 (n, p), as bytes."""
+    means = [np.mean([read_observed(one.numbers) for one in own], axis=0) for own in patients]
+    return np.stack(means).astype("<f4").tobytes()
+
+
+def _judge(watch: SiteWatch, p: Sequence[float], times: Sequence[tuple[str, str]], streams: int) -> SiteWatch:
+    """Judge by the p-values of batches, and the first and last time of each."""
     limit = LIMIT * max(1, streams)
-    p = [_p_value(reference, b"".join(stored for _, stored in batch)) for batch in batches]
     states = list(watch_batches(p, limit))
     last = states[-1]
-    return SiteWatch(
-        site=site,
+    return replace(
+        watch,
         state="drift" if last.alarm else "steady",
-        by=by,
-        pictures=len(kept),
-        since=batches[last.since][0][0] if last.since is not None else None,
+        since=times[last.since][0] if last.since is not None else None,
         evidence=tuple(float(np.log10(max(1.0, s.evidence)) / np.log10(limit)) for s in states),
-        at=tuple(batch[-1][0] for batch in batches),
+        at=tuple(end for _, end in times),
     )
 
 
-def _p_value(reference: DriftReference, batch: bytes) -> float:
-    """Compute the p-value of a batch once."""
+def _p_value(reference: DriftReference, batch: bytes, kind: str) -> float:
+    """Compute the p-value of a batch of rows, numbers of a kind, once."""
     key = hashlib.sha256(reference.precision.tobytes() + reference.means.tobytes() + batch).digest()[:16]
     found = _p_values.get(key)
     if found is None:
         if len(_p_values) > _REMEMBERED:
             _p_values.clear()
-        width = reference.means.shape[1]
-        found = _p_values[key] = reference.p_value(read_observed(batch).reshape(-1, width))
+        rows = np.frombuffer(batch, kind).astype(np.float32).reshape(-1, reference.means.shape[1])
+        found = _p_values[key] = reference.p_value(rows)
     return found
-
-
-def _stack(stored: Sequence[bytes]) -> np.ndarray:
-    return np.stack([read_observed(one) for one in stored])

@@ -121,22 +121,36 @@ def _judge_sites(board: CheckupBoard, title: str, lang: Language) -> list[WatchV
         return [WatchVerdict(look="", text=lang.t("watch.not_watched"))]
     found = []
     for site in board.sites:
-        where = lang.t("watch.of_site", site=site.site) if site.site else lang.t("watch.of_all")
+        of = "patients_" if site.by == "patients" else ""
+        where = lang.t(f"watch.{of}of_site", site=site.site) if site.site else lang.t(f"watch.{of}of_all")
         if site.state == "drift":
             day = format_day(date.fromisoformat((site.since or "")[:10]), lang.code)
-            key = "watch.drift" if site.by == "training" else "watch.drift_first"
+            key = {"training": "watch.drift", "patients": "watch.drift_patients", "first": "watch.drift_first"}[site.by]
             text = lang.t(key, where=where, since=day, title=title, n=FIRST)
-            found.append(WatchVerdict(look=_BAD, text=text, todo=lang.t("watch.drift_todo")))
+            found.append(
+                WatchVerdict(look=_BAD, text=text, todo=f"{lang.t('watch.drift_todo')} {_untold(site, lang)}".strip())
+            )
+        elif site.state == "steady" and site.patients is not None:
+            text = lang.t("watch.steady_patients", where=where, n=site.patients, pictures=lang.number(site.pictures))
+            found.append(WatchVerdict(look=_GOOD, text=text))
         elif site.state == "steady":
             key = "watch.steady" if site.by == "training" else "watch.steady_first"
-            found.append(WatchVerdict(look=_GOOD, text=lang.t(key, where=where, n=site.pictures, first=FIRST)))
-        elif site.state == "learning":
-            found.append(
-                WatchVerdict(look="", text=lang.t("watch.learning", where=where, n=site.pictures, first=FIRST))
-            )
+            text = lang.t(key, where=where, n=site.pictures, first=FIRST)
+            found.append(WatchVerdict(look=_GOOD, text=f"{text} {_untold(site, lang)}".strip()))
+        elif site.patients is not None:
+            found.append(WatchVerdict(look="", text=lang.t("watch.few_patients", where=where, n=site.patients)))
         else:
-            found.append(WatchVerdict(look="", text=lang.t("watch.few", where=where, n=site.pictures)))
+            text = lang.t(f"watch.{site.state}", where=where, n=site.pictures, first=FIRST)
+            found.append(WatchVerdict(look="", text=f"{text} {_untold(site, lang)}".strip()))
     return found
+
+
+def _untold(site: SiteWatch, lang: Language) -> str:
+    """Say that pictures are counted, and not patients: as nobody told whose they are, or as it cannot be used."""
+    if site.by == "patients" or not site.pictures:
+        return ""
+    rest = site.pictures - site.told
+    return lang.t("watch.untold", n=rest) if rest > 0 else lang.t("watch.untaught")
 
 
 def _judge_weeks(board: CheckupBoard, title: str, lang: Language) -> list[WatchVerdict]:
@@ -204,11 +218,12 @@ def _draw(board: CheckupBoard, title: str, lang: Language) -> list[ShownChart]:
 
 def _draw_site(key: str, site: SiteWatch, title: str, lang: Language) -> ShownChart:
     where = site.site or title
-    heading = lang.t("watch.evidence", site=where)
+    of = "_patients" if site.by == "patients" else ""
+    heading = lang.t(f"watch.evidence{of}", site=where)
     ends = (_day(date.fromisoformat(site.at[0][:10]), lang), _day(date.fromisoformat(site.at[-1][:10]), lang))
-    words = lang.t("watch.evidence_words", n=len(site.evidence), share=lang.percent(min(1.0, site.evidence[-1])))
+    words = lang.t(f"watch.evidence_words{of}", n=len(site.evidence), share=lang.percent(min(1.0, site.evidence[-1])))
     svg = draw_evidence(key, site.evidence, ends, f"{heading}: {title}", words, lang.t("watch.limit"))
-    return ShownChart(heading=heading, svg=Markup(svg), note=lang.t("watch.evidence_note"))
+    return ShownChart(heading=heading, svg=Markup(svg), note=lang.t(f"watch.evidence_note{of}"))
 
 
 def _chart(

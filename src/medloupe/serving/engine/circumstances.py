@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 from medloupe.errors import PilotError
 from medloupe.model.prediction import withhold
+from medloupe.store.chain import keyed_hash
 from medloupe.store.pilots import Pilot, Pilots
+from medloupe.store.review_nouns import LONGEST_PATIENT
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -18,15 +20,18 @@ if TYPE_CHECKING:
 
 SITE: ContextVar[str] = ContextVar("site", default="")
 """Where a request says that it comes from (header Medloupe-Site), or ""."""
+PATIENT: ContextVar[str] = ContextVar("patient", default="")
+"""Of whom a request says that its pictures are (header Medloupe-Patient), or ""; it is kept only as a keyed hash."""
 _SITE = re.compile(r"[^\W_][\w .,()/-]{0,63}")
 
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Where a question is asked, or ""; the id of the pilot in which it is, or None."""
+    """Where a question is asked, or ""; the id of the pilot in which it is, or None; whose it is, hashed, or None."""
 
     site: str = ""
     pilot: str | None = None
+    patient: str | None = None
 
     def show(self, answer: Answer) -> Answer:
         """Give what is shown of an answer: in a pilot nothing of what it says."""
@@ -45,6 +50,12 @@ def read_site(text: str) -> str:
     return text.strip() if _SITE.fullmatch(text.strip()) else ""
 
 
+def read_patient(text: str) -> str:
+    """Read a patient's id as a request gives it; "" for what cannot be one."""
+    told = text.strip()
+    return told if len(told) <= LONGEST_PATIENT and told.isprintable() else ""
+
+
 class PilotSwitch:
     """Knows whether a pilot runs; whoever starts or ends one in another process is heard of by `refresh`.
 
@@ -55,6 +66,7 @@ class PilotSwitch:
     """
 
     def __init__(self, engine: Engine):
+        self._engine = engine
         self.pilots = Pilots(engine)
         self.running: Pilot | None = self.pilots.running()
 
@@ -66,7 +78,9 @@ class PilotSwitch:
 
     def circumstances(self) -> Circumstances:
         """Give those of the request that is being answered."""
-        return Circumstances(SITE.get(), None if self.running is None else self.running.id)
+        whose = PATIENT.get()
+        patient = keyed_hash(self._engine, whose) if whose else None
+        return Circumstances(SITE.get(), None if self.running is None else self.running.id, patient)
 
     def refuse(self, what: str) -> None:
         """Raise PilotError while a pilot runs. what: that which would show answers, as a sentence begins."""

@@ -47,6 +47,7 @@ def journal_row(answer: Answer, person: Person, suffix: str | None, asked: Circu
         "state": answer.prediction.state if asked.pilot is None else WITHHELD,
         "watched": answer.watched or None,
         "site": asked.site or None,
+        "patient": asked.patient,
         "ms": round(sum(answer.prediction.timings.values())) or None,
         "pilot": asked.pilot,
     }

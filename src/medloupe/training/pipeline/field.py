@@ -19,7 +19,7 @@ from medloupe.imaging.field.views import VIEW_KINDS
 from medloupe.imaging.quality import Limits
 from medloupe.metrics import weighted
 from medloupe.metrics.weighted import Metric, Ranking
-from medloupe.model.drift import fit_reference
+from medloupe.model.drift import fit_patients, fit_reference
 from medloupe.model.kind_bank import KindBank
 from medloupe.model.novelty import Novelty
 from medloupe.model.sketch import sketch_many
@@ -138,7 +138,8 @@ def fit_novelty(
     if apart.novelty is not None:
         z = sketch_many(embeddings[judging], levels)
         watched = fit_reference(z, groups[judging], verdict.targets, apart.novelty.gaussian, seed)
-        apart = replace(apart, novelty=replace(apart.novelty, reference=watched))
+        patients = fit_patients(z, groups[judging], verdict.targets, apart.novelty.gaussian, seed)
+        apart = replace(apart, novelty=replace(apart.novelty, reference=watched, patients=patients))
     if field is None or not taught or apart.novelty is None:
         return apart, None
     embeddings, groups = embeddings[judging], groups[judging]
