@@ -32,7 +32,7 @@ class BoxedView:
     boxes : np.ndarray
         float32 (n, 4), in pixels of the view, cut off at its edges.
     labels : np.ndarray
-        int64 (n,).
+        int64 (n,); below 0 as `targets.mark_cut` has it.
     """
 
     pixels: np.ndarray
@@ -95,5 +95,5 @@ def _keep_seen(pixels: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> Box
     whole = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1)
     cut = np.clip(boxes, 0, size)
     seen = np.clip(cut[:, 2:] - cut[:, :2], 0, None).prod(1)
-    kept = (seen >= LEAST_SEEN * whole) & (whole > 0)
+    kept = (seen >= LEAST_SEEN * whole) & (whole > 0) | (labels < 0) & (seen > 0)
     return BoxedView(pixels=pixels, boxes=cut[kept].astype(np.float32), labels=np.asarray(labels, np.int64)[kept])
