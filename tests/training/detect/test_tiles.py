@@ -17,6 +17,7 @@ from medloupe.training.detect.boxed import choose_input_size, collect_boxes
 from medloupe.training.detect.loop import Found
 from medloupe.training.detect.targets import NEITHER, draw_targets, mark_cut
 from medloupe.training.detect.tiles import TiledPictures, plan_tiles
+from medloupe.training.tune.views import Symmetry
 
 
 def collected(side, given, pictures=12, longest=None):
@@ -94,6 +95,29 @@ def test_a_box_that_a_tile_cuts_is_learned_where_most_of_it_is_seen_and_says_not
     drawn = draw_targets(boxes, labels, 2, 200, 4)
     assert (drawn.heat[1, 35:45, :3] == NEITHER).all() and drawn.heat[0, 40, 1] < NEITHER
     assert (drawn.heat == 1).sum() == 2 and (drawn.weight[35:45] == 0).all()
+
+
+def test_views_of_a_tile_are_full_of_the_picture_and_what_they_cut_is_not_taken_for_nothing():
+    rng = np.random.default_rng(0)
+    pixels, rows = draw_cells(rng, 60, (1000, 300))
+    boxes = np.column_stack([rows[:, 1:3], rows[:, 1:3] + rows[:, 3:]]).astype(np.float32)
+    tile = TileCut(corner=np.array([300.0, 60.0]), span=160.0, width=1000, height=300)
+    given = activations.BoxedPicture(picture=pixels, boxes=boxes, labels=rows[:, 0].astype(int), tile=tile)
+    everywhere = Symmetry(mirror=True, turn=True)
+    seen, size = activations._make_tile_views(activations.FullPictures(), given, 320, everywhere, 12, rng)
+    assert size == (160, 160) and len(seen) == 12
+    marked = 0
+    for view in seen:
+        assert (view.pixels[8:-8, 8:-8].max(2) > 0).mean() > 0.99, "no black border within a picture"
+        sides = view.boxes[:, 2:] - view.boxes[:, :2]
+        inside = (view.boxes[:, :2] > 0.5).all(1) & (view.boxes[:, 2:] < 319.5).all(1)
+        marked += (view.labels < 0).sum()
+        assert (view.labels[inside] >= 0).all() and (sides[view.labels < 0].min(1, initial=99) < 20).all()
+        red = (view.pixels[..., 0].astype(int) - view.pixels[..., 1] > 65) & (view.pixels[..., 0] > 80)
+        for x0, y0, x1, y1 in view.boxes.round().astype(int):
+            red[max(0, y0 - 2) : y1 + 2, max(0, x0 - 2) : x1 + 2] = False
+        assert red.sum() < 6, "every cell that is seen has its box, if only a marked one"
+    assert marked > 0
 
 
 def test_what_is_neither_costs_nothing():

@@ -24,7 +24,7 @@ from medloupe.imaging.picture import FULL_SIDE, whole_picture
 from medloupe.model.large import cut_tile
 from medloupe.settings import home
 from medloupe.training.detect.targets import mark_cut
-from medloupe.training.detect.views import BoxedView, plain_view, random_boxed_view
+from medloupe.training.detect.views import MOST_WITHIN, BoxedView, plain_view, random_boxed_view
 from medloupe.training.tune.activations import explain_disk_errors
 from medloupe.training.tune.views import Symmetry
 from medloupe.utils.batches import map_batches
@@ -34,7 +34,7 @@ MOST_BYTES = 4 * 10**9  # of all maps on the disk together; with larger sets the
 VIEWS = (4, 10)  # of each picture; fewer only where the disk sets the limit
 PASSES = 6500  # of the network, in all, where these are views enough
 BATCH = 4
-MOST_WITHIN = 0.5  # share of a box that must lie within a tile for it to be learned there
+REACH = 1.25  # times as long as a tile is the part that views of it are taken from
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,21 +250,22 @@ class FullPictures:
 def _make_tile_views(
     opened: FullPictures, given: BoxedPicture, size: int, allowed: Symmetry, views: int, rng: np.random.Generator
 ) -> tuple[list[BoxedView], tuple[int, int]]:
-    """Make views of a tile: as it is, and of tiles around, each as large as its own pixels where these are more."""
+    """Make views of a tile: as it is, and of parts of the picture around it."""
     tile = given.tile
     assert tile is not None
     full = opened.open(given.picture)
     own = tile.span * len(full) / max(tile.width, tile.height)
+    around = replace(tile, corner=tile.corner - (REACH - 1) / 2 * tile.span, span=REACH * tile.span)
     seen = []
     for view in range(views):
-        at = tile.move(rng) if view else tile
-        side = int(np.clip(round(own), size, 2 * size)) if view else size
+        at = around.move(rng) if view else tile
+        side = int(np.clip(round(REACH * own), size, 2 * size)) if view else size
         spans = np.array([at.span, at.span])
         pixels = cut_tile(full, tile.width, tile.height, at.corner, spans, side)
         boxes, labels = at.boxes_in(given.boxes, given.labels, side)
         if view:
             part = whole_picture(Image.fromarray(pixels))
-            seen.append(random_boxed_view(part, boxes, labels, size, allowed, rng))
+            seen.append(random_boxed_view(part, boxes, labels, size, allowed, rng, REACH))
         else:
             seen.append(BoxedView(pixels=pixels, boxes=boxes, labels=labels))
     return seen, (round(tile.span), round(tile.span))
