@@ -7,9 +7,11 @@ import pytest
 
 import medloupe
 from discs import LARGE, draw_cells, write_cells
+from medloupe.cli.console import print_card
 from medloupe.data.records import Box, Dataset, Record
 from medloupe.metrics.matching import compute_iou
 from medloupe.model.tiling import LearnedSizes
+from medloupe.serving.engine.checkup import CheckUp
 from medloupe.training.detect import activations, loop, tiles
 from medloupe.training.detect import boxed as boxed_sets
 from medloupe.training.detect.activations import TileCut
@@ -157,7 +159,7 @@ def test_what_is_found_in_tiles_is_joined_to_the_boxes_of_the_picture():
     assert compute_iou(truth, joined.boxes).max(1).min() > 0.95
 
 
-def test_tiny_cells_on_large_pictures_are_found_by_what_learned_from_tiles(tmp_path, monkeypatch):
+def test_tiny_cells_on_large_pictures_are_found_by_what_learned_from_tiles(tmp_path, monkeypatch, capsys):
     """At half of the usual sizes, for speed: without tiles cells measure four pixels, and next to none is found."""
     pytest.importorskip("torch")
     monkeypatch.setenv("MEDLOUPE_HOME", str(tmp_path / "home"))
@@ -169,6 +171,10 @@ def test_tiny_cells_on_large_pictures_are_found_by_what_learned_from_tiles(tmp_p
     assert made.card["metrics"]["map50"]["value"] > 0.5
     assert made.card["detection"]["learned"]["tile"]["zoom"] > 7 and made.card["backbone"]["input_size"] == 160
     assert any("overlapping tiles of" in note for note in made.card["data"]["notes"])
+    assert any("The network in its file looks at one tile" in limit for limit in made.card["limits"])
+    print_card(made)
+    assert capsys.readouterr().out.count("overlapping tiles of") == 1, "it is said where it was trained"
+    assert CheckUp.of(made).full_above == 0, "a server decodes each picture in full"
     assert (made.card["split"]["train"], made.card["split"]["groups"]) == (8, 4), "pictures, not tiles"
     pixels, rows = draw_cells(np.random.default_rng(77), 40)
     answer = made.predict(pixels)

@@ -190,7 +190,7 @@ def describe_detector(
         "warnings": word_warnings(features, planned, per_label, found["findings"]),
         "licence": data.origin.get("licence"),
         "intended_use": INTENDED_USE,
-        "limits": word_limits(features, boxed, planned, fit, apart, why_size),
+        "limits": word_limits(features, boxed, planned, fit, apart, why_size, plan is not None),
     }
     card["data"]["notes"] = [*card["data"]["notes"], *boxed.notes, why_size]
     groups = planned.groups[rows]
