@@ -77,6 +77,7 @@ class LearnedSizes:
         if min(median for _, median, _ in sides.values()) > MOST_OF_PICTURE * size:
             return None
         tile = learned.get("tile") or {}
+        tile = tile if tile.get("side") and tile.get("zoom", 0) > 1 else {}
         aspect = 1.0 if tile else (learned.get("aspect") or {}).get("median") or 1.0
         return cls(
             size=size,
