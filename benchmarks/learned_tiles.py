@@ -1,11 +1,12 @@
 """What learning from tiles brings where things are tiny on large pictures, beside learning from pictures as a whole.
 
-    python benchmarks/learned_tiles.py [--seeds 0,1,2] [--pictures 8] [--kept 8] > table.md
+    python benchmarks/learned_tiles.py [--seeds 0,1,2] [--pictures 8] [--kept 8] [--steps 1200] > table.md
 
 Pictures are drawn (tests/support/discs.py): 1,120 × 160 pixels with forty cells of 14 to 17 pixels, of two kinds that
 differ in some pixels at their middle. To be quick all is at half of the usual sizes: pictures are fitted to at most 320
-pixels as a whole, tiles to 160. Each detector is trained by `medloupe.train` with the steps that it usually has, and
-answers pictures drawn afterwards, as it would answer them in use; those are judged by faster-coco-eval on its scores.
+pixels as a whole, tiles to 160. Each detector is trained by `medloupe.train` with the steps that it usually has, or
+so many (at most sixty passes over the pictures or tiles, as ever), and answers pictures drawn afterwards, as it would
+answer them in use; those are judged by faster-coco-eval on its scores.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from discs import draw_cells, write_cells
 from medloupe.metrics.average_precision import reference_precisions
 from medloupe.metrics.matching import Detections, Truths
 from medloupe.model.bundle import Model
-from medloupe.training.detect import boxed, tiles
+from medloupe.training.detect import boxed, loop, tiles
 from medloupe.training.pipeline import detection
 
 LABELS = ("plain", "dotted")
@@ -61,6 +62,7 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2")
     parser.add_argument("--pictures", type=int, default=8)
     parser.add_argument("--kept", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=loop.STEPS)
     asked = parser.parse_args()
     print("| seed | learned | px | out of fold: mAP50 | drawn afterwards: mAP50 / AP75 / mAP | in tiles | seconds |")
     print("|---|---|---|---|---|---|---|")
@@ -70,6 +72,7 @@ def main() -> None:
             for name, plan in (("from tiles", tiles.plan_tiles), ("as a whole", lambda *given: None)):
                 os.environ["MEDLOUPE_HOME"] = str(Path(temporary) / name.replace(" ", "-"))
                 with (
+                    mock.patch.object(loop, "STEPS", asked.steps),
                     mock.patch.object(tiles, "TILE", 160),
                     mock.patch.object(boxed, "SIZES", (224, 320)),
                     mock.patch.object(detection, "plan_tiles", plan),
