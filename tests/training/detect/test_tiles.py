@@ -160,7 +160,7 @@ def test_what_is_found_in_tiles_is_joined_to_the_boxes_of_the_picture():
 
 
 def test_tiny_cells_on_large_pictures_are_found_by_what_learned_from_tiles(tmp_path, monkeypatch, capsys):
-    """At half of the usual sizes, for speed: without tiles cells measure four pixels, and next to none is found."""
+    """At half of the usual sizes, for speed. Learned as a whole, where cells measure four pixels, mAP50 is about .67."""
     pytest.importorskip("torch")
     monkeypatch.setenv("MEDLOUPE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(loop, "STEPS", 110)
@@ -168,7 +168,7 @@ def test_tiny_cells_on_large_pictures_are_found_by_what_learned_from_tiles(tmp_p
     monkeypatch.setattr(tiles, "TILE", 160)
     monkeypatch.setattr(boxed_sets, "SIZES", (224, 320))
     made = medloupe.train(medloupe.read(write_cells(tmp_path / "cells")), name="tiled")
-    assert made.card["metrics"]["map50"]["value"] > 0.5
+    assert made.card["metrics"]["map50"]["value"] > 0.85
     assert made.card["detection"]["learned"]["tile"]["zoom"] > 7 and made.card["backbone"]["input_size"] == 160
     assert any("overlapping tiles of" in note for note in made.card["data"]["notes"])
     assert any("The network in its file looks at one tile" in limit for limit in made.card["limits"])
@@ -182,7 +182,7 @@ def test_tiny_cells_on_large_pictures_are_found_by_what_learned_from_tiles(tmp_p
     marked = [b for b in answer.boxes if b.score >= answer.lines[b.label]]
     found = np.array([[b.x, b.y, b.x + b.width, b.y + b.height] for b in marked])
     truth = np.column_stack([rows[:, 1:3], rows[:, 1:3] + rows[:, 3:]])
-    assert (compute_iou(truth, found).max(1) > 0.5).mean() > 0.7, "of a picture that nothing has seen"
+    assert (compute_iou(truth, found).max(1) > 0.5).mean() > 0.9, "of a picture that nothing has seen"
     assert medloupe.load(made.onnx).predict(pixels).boxes == answer.boxes
     empty = made.predict(np.clip(np.random.default_rng(1).normal(60, 8, (*LARGE[::-1], 3)), 0, 255).astype("u1"))
     assert not [b for b in empty.boxes if b.score >= empty.lines[b.label]], "a picture without cells has none"
