@@ -159,6 +159,7 @@ def test_what_is_found_in_tiles_is_joined_to_the_boxes_of_the_picture():
     assert compute_iou(truth, joined.boxes).max(1).min() > 0.95
 
 
+@pytest.mark.slow
 def test_tiny_cells_on_large_pictures_are_found_by_what_learned_from_tiles(tmp_path, monkeypatch, capsys):
     """At half of the usual sizes, for speed. Learned as a whole, where cells measure four pixels, mAP50 is .67."""
     pytest.importorskip("torch")
