@@ -39,6 +39,29 @@ def test_an_older_card_tells_nothing(card: dict) -> None:
     assert LearnedSizes.from_card(card, 320) is None
 
 
+TILED = {**CELLS["detection"]["learned"], "tile": {"zoom": 4.0, "side": 320.0, "same": "share"}}
+TILED["longer_side"] = {"low": 1200, "median": 1280, "high": 1300}
+
+
+def test_what_learned_from_tiles_looks_at_every_picture_in_such() -> None:
+    sizes = LearnedSizes.from_card({"detection": {"learned": TILED}}, 320)
+    assert sizes is not None and sizes.in_tiles and sizes.large_from == 0 and sizes.aspect == 1
+    assert lay_tiles(1280, 320, sizes.usual_zoom(1280, 320), sizes).spans == pytest.approx([320, 320])
+    assert sizes.usual_zoom(1000, 900) == 4 and sizes.zooms(1000, 900) == ()
+    assert 600 / sizes.usual_zoom(600, 500) == 320, "of a much shorter picture tiles are not enlarged"
+    zooms = sizes.zooms(5120, 3000)
+    assert sizes.usual_zoom(5120, 3000) == 4 and zooms[0] < 6 and zooms[-1] == pytest.approx(4096 / 320)
+    by_pixels = {**TILED, "tile": {"zoom": 4.0, "side": 320.0, "same": "pixels"}}
+    sizes = LearnedSizes.from_card({"detection": {"learned": by_pixels}}, 320)
+    assert sizes is not None and 1600 / sizes.usual_zoom(1600, 900) == 320
+
+
+@pytest.mark.parametrize("tile", [{}, {"zoom": 0.5, "side": 100.0}, {"zoom": 4.0}, {"zoom": 4.0, "side": 0.0}])
+def test_a_card_with_odd_tiles_is_read_as_one_without(tile: dict) -> None:
+    sizes = LearnedSizes.from_card({"detection": {"learned": {**TILED, "tile": tile}}}, 320)
+    assert sizes is not None and not sizes.in_tiles and sizes.usual_zoom(900, 900) == 1
+
+
 def test_organs_are_never_looked_at_in_tiles() -> None:
     heart = {"label": "heart", "n": 90, "low": 100.0, "median": 130.0, "high": 150.0}
     entry = {"longer_side": {"median": 224, "high": 224}, "boxes": [heart], "longest": 160.0}
@@ -101,9 +124,12 @@ def test_probes_lie_within_the_picture() -> None:
         ("shrunk", "2.5 times smaller"),
         ("whole", "as a whole"),
         ("unsure", "Should it show more"),
+        ("learned", "as the detector learned to"),
+        ("learned_short", "5.0 times as long"),
+        ("learned_unsure", "more than one of those"),
     ],
 )
 def test_it_is_said_how_a_picture_was_looked_at(code: str, words: str) -> None:
     told = Tiling(code=code, larger=5.04, tiles=24, side=298, shrunk=2.5, foreign=3, left_out=7).as_json()
     assert words in told["text"] and told["code"] == code and told["larger"] == 5.04
-    assert ("3 of the tiles" in told["text"]) == ("7 more boxes" in told["text"]) == (code in ("tiles", "shrunk"))
+    assert ("3 of the tiles" in told["text"]) == ("7 more boxes" in told["text"]) == (code not in ("whole", "unsure"))

@@ -67,6 +67,51 @@ def write_sick_discs(root: Path, pictures: int = 40) -> Path:
     return _write_tables(root, labels, boxes)
 
 
+LARGE = (1120, 160)  # width, height of a picture with tiny cells
+
+
+def draw_cells(rng: np.random.Generator, cells: int, size: tuple[int, int] = LARGE) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a large picture uint8 (h, w, 3) with tiny cells of two kinds; and kind, x, y, w, h of each.
+
+    Kind 1 has a dark middle, of some pixels alone: where the picture is shrunk both are one blot.
+    """
+    width, height = size
+    pixels = rng.normal(60, 8, (height, width, 3))
+    placed: list[tuple[float, float]] = []
+    rows: list[tuple[float, ...]] = []
+    while len(rows) < cells:
+        r, kind = rng.uniform(7.2, 8.4), int(rng.integers(2))
+        cx, cy = rng.uniform(10, width - 10), rng.uniform(10, height - 10)
+        if any(np.hypot(cx - a, cy - b) < 20 for a, b in placed):
+            continue
+        placed.append((cx, cy))
+        y0, x0 = int(cy) - 9, int(cx) - 9
+        y, x = np.mgrid[y0 : y0 + 19, x0 : x0 + 19]
+        part, far = pixels[y0 : y0 + 19, x0 : x0 + 19], np.hypot(x + 0.5 - cx, y + 0.5 - cy)
+        part[far <= r] = (200, 90, 110)
+        if kind:
+            part[far <= 0.45 * r] = (50, 20, 120)
+        rows.append((kind, cx - r, cy - r, 2 * r, 2 * r))
+    return np.clip(pixels, 0, 255).astype(np.uint8), np.array(rows)
+
+
+def write_cells(root: Path, pictures: int = 8, cells: int = 40, seed: int = 0, size: tuple[int, int] = LARGE) -> Path:
+    """Write a folder of large pictures with tiny cells, two of each patient."""
+    rng = np.random.default_rng(seed)
+    (root / "images").mkdir(parents=True)
+    listed, rows = [], []
+    for i in range(pictures):
+        pixels, drawn = draw_cells(rng, cells, size)
+        name = f"images/{i:02}.png"
+        Image.fromarray(pixels).save(root / name)
+        listed.append({"file": name, "label": "cells", "patient_id": f"p{i // 2}"})
+        rows += [
+            dict(zip(("file", "label", "x", "y", "w", "h"), (name, ("plain", "dotted")[int(k)], *box), strict=True))
+            for k, *box in drawn
+        ]
+    return _write_tables(root, listed, rows)
+
+
 def _write_tables(root: Path, labels: list[dict[str, object]], boxes: list[dict[str, object]]) -> Path:
     for table, rows in (("labels.csv", labels), ("boxes.csv", boxes)):
         with (root / table).open("w", newline="") as f:

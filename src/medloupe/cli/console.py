@@ -198,7 +198,7 @@ def print_card(model: Model) -> None:
         typer.echo(f"  {card['split'].get('sentence') or ''}")
     print_figures(card.get("metrics") or {})
     print_inputs(card.get("inputs") or {})
-    for part in ("finetuning", "search", "novelty"):
+    for part in ("detection", "finetuning", "search", "novelty"):
         if words := (card.get(part) or {}).get("words"):
             typer.echo(f"  {words}")
     for sentence in (card.get("robust") or {}).get("words") or ():

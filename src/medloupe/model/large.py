@@ -4,6 +4,8 @@ A wrong scale misleads: a film in ten times the pixels, cut into tiles, is no fi
 fitted as a whole has cells of some pixels. So it is decided by the picture: at the right scale the boxes that are
 found have the sizes that were learned from, and there are the most of them for the area looked at. Where too few are
 found to tell, the picture is looked at as a whole, as all were that were learned from, and that is said.
+
+A detector that learned from tiles looks at every picture in tiles; only the scale of much longer ones is looked for.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ CLEARLY = 1.5  # times as many of them, for the area looked at, as in the pictur
 ABOUT = 1.2  # times beyond the sizes that were learned from that still count as these
 MOST_KEPT = 20_000  # boxes of one picture
 LEAST_KEPT = 0.05  # score from which on boxes below their line are kept
+_USUAL = {0: "learned", 1: "learned_unsure", -1: "learned_short"}  # by `LearnedSizes.compare_length`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ class LargePictures:
         return cls(labels=decision.labels, lines=lines, learned=learned, novelty=novelty)
 
     def is_large(self, width: int, height: int) -> bool:
-        """Tell whether a picture is much larger than those learned from."""
+        """Tell whether a picture is much larger than those learned from, or all are looked at in tiles."""
         return max(width, height) > self.learned.large_from
 
     def look(
@@ -124,41 +127,46 @@ class LargePictures:
             Runs the network.
         """
         longer = max(width, height)
-        larger = longer / self.learned.longer_side[0]
-        foreign = self.novelty is not None and embedding is not None and self._far(embedding[None])[0] > 1
-        marked, fitting = (0.0, 0.0) if foreign else self._count(whole, np.ones(len(whole), bool), 1.0)
+        larger, usual = longer / self.learned.longer_side[0], self.learned.usual_zoom(width, height)
+        zooms = self.learned.zooms(width, height)
+        marked = fitting = 0.0
+        if not self.learned.in_tiles:
+            foreign = self.novelty is not None and embedding is not None and self._far(embedding[None])[0] > 1
+            marked, fitting = (0.0, 0.0) if foreign else self._count(whole, np.ones(len(whole), bool), 1.0)
+        elif zooms:
+            fitting = self._probe(full, width, height, usual, run)[1]
         zoom, most, ratio = 0.0, CLEARLY * fitting, 1.0
-        for tried in self.learned.zooms(width, height):
-            seen = self._see(full, width, height, lay_probes(width, height, tried, self.learned), run)
-            scale = self.learned.size * tried / longer
-            found = sum(self._count(s.boxes, ~s.cut, scale)[1] for s in seen if s.far <= 1)
-            if found >= FEWEST_SEEN and found * tried**2 / len(seen) > most:
-                zoom, most = tried, found * tried**2 / len(seen)
-                ratio = self._compare_sizes([s for s in seen if s.far <= 1], scale)
-        if not zoom:
+        for tried in zooms:
+            found, for_area, sizes = self._probe(full, width, height, tried, run)
+            if found >= FEWEST_SEEN and for_area > most:
+                zoom, most, ratio = tried, for_area, sizes
+        if not zoom and not self.learned.in_tiles:
             code = "whole" if fitting > 0 and 2 * fitting >= marked else "unsure"
             return LargeLook(tiling=Tiling(code=code, larger=larger, tiles=1, side=longer))
-        zoom = min(zoom / ratio, max(self.learned.zooms(width, height)))
+        code = "tiles" if zoom else _USUAL[self.learned.compare_length(width, height)]
+        zoom = min(zoom / ratio, max(zooms)) if zoom else usual
         grid = lay_within(width, height, zoom, self.learned)
-        return self._join(self._see(full, width, height, grid, run), grid, zoom, larger, width, height)
+        return self._join(self._see(full, width, height, grid, run), grid, zoom, larger, width, height, code)
+
+    def _probe(
+        self, full: np.ndarray, width: int, height: int, zoom: float, run: RunTiles
+    ) -> tuple[float, float, float]:
+        """Try a zoom: sum of the scores of boxes of learned sizes, the same for the area, and how large these are."""
+        seen = self._see(full, width, height, lay_probes(width, height, zoom, self.learned), run)
+        scale, own = self.learned.size * zoom / max(width, height), [s for s in seen if s.far <= 1]
+        found = sum(self._count(s.boxes, ~s.cut, scale)[1] for s in own)
+        return found, found * zoom**2 / len(seen), self._compare_sizes(own, scale)
 
     def _see(self, full: np.ndarray, width: int, height: int, grid: Grid, run: RunTiles) -> list[SeenTile]:
         """Run the network over tiles."""
         size, seen = self.learned.size, []
-        scale = grid.side / size  # pixels of the picture in one of a tile
-        frame = np.array(fitted_frame(float(grid.spans[0]), float(grid.spans[1]), size)[:2] * 2)
         for first in range(0, len(grid.corners), BATCH):
             corners = grid.corners[first : first + BATCH]
             pixels = np.stack([cut_tile(full, width, height, c, grid.spans, size) for c in corners])
             rows, shared = run(pixels)
             far = np.zeros(len(corners)) if shared is None else self._far(shared)
             for i, corner in enumerate(corners):
-                boxes = rows[i][rows[i][:, 4] > 0].astype(np.float64)
-                low = np.tile(np.maximum(corner, 0), 2)
-                high = np.tile(np.minimum(corner + grid.spans, [width, height]), 2)
-                boxes[:, :4] = np.clip((boxes[:, :4] - frame) * scale + np.tile(corner, 2), low, high)
-                boxes = boxes[(boxes[:, 2:4] > boxes[:, :2]).all(1)]
-                cut = find_cut(boxes, corner, grid.spans, width, height, EDGE * scale)
+                boxes, cut = place_boxes(rows[i], corner, grid, width, height, size)
                 own = None if shared is None else shared[i]
                 seen.append(SeenTile(boxes=boxes, cut=cut, far=float(far[i]), pixels=pixels[i], embedding=own))
         return seen
@@ -190,7 +198,7 @@ class LargePictures:
         return float(np.median(every)) if len(every) else 1.0
 
     def _join(
-        self, seen: list[SeenTile], grid: Grid, wanted: float, larger: float, width: int, height: int
+        self, seen: list[SeenTile], grid: Grid, wanted: float, larger: float, width: int, height: int, code: str
     ) -> LargeLook:
         """Join what was found in tiles; of those that are foreign nothing is told."""
         order = np.argsort([s.far for s in seen], kind="stable")
@@ -207,7 +215,7 @@ class LargePictures:
         )
         return LargeLook(
             tiling=Tiling(
-                code="shrunk" if wanted > 1.1 * grid.zoom else "tiles",
+                code="shrunk" if code == "tiles" and wanted > 1.1 * grid.zoom else code,
                 larger=larger,
                 tiles=len(seen),
                 side=round(grid.side),
@@ -220,6 +228,39 @@ class LargePictures:
             pixels=middle.pixels,
             embedding=middle.embedding,
         )
+
+
+def place_boxes(
+    rows: np.ndarray, corner: np.ndarray, grid: Grid, width: int, height: int, size: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Move what was found in a tile into the picture.
+
+    Parameters
+    ----------
+    rows : np.ndarray
+        float (n, 6): boxes in pixels of the fitted tile, scores, labels; those of score 0 are none.
+    corner : np.ndarray
+        (2,), where the tile begins.
+    grid : Grid
+        All tiles.
+    width, height : int
+        Of the picture.
+    size : int
+        Of the fitted tile.
+
+    Returns
+    -------
+    tuple of np.ndarray
+        float64 (m, 6) in pixels of the picture, and bool (m,): which the edges of the tile cut.
+    """
+    scale = grid.side / size  # pixels of the picture in one of a tile
+    frame = np.array(fitted_frame(float(grid.spans[0]), float(grid.spans[1]), size)[:2] * 2)
+    boxes = rows[rows[:, 4] > 0].astype(np.float64)
+    low = np.tile(np.maximum(corner, 0), 2)
+    high = np.tile(np.minimum(corner + grid.spans, [width, height]), 2)
+    boxes[:, :4] = np.clip((boxes[:, :4] - frame) * scale + np.tile(corner, 2), low, high)
+    boxes = boxes[(boxes[:, 2:4] > boxes[:, :2]).all(1)]
+    return boxes, find_cut(boxes, corner, grid.spans, width, height, EDGE * scale)
 
 
 def cut_tile(full: np.ndarray, width: int, height: int, corner: np.ndarray, spans: np.ndarray, size: int) -> np.ndarray:

@@ -42,6 +42,14 @@ class LearnedSizes:
         Longer side of the longest boxes there.
     aspect : float
         Width through height of the usual picture. Tiles have it, too: fitted, they then are as full as those were.
+    zoom : float
+        How much larger than as a whole the usual picture was learned from, in tiles; 1 where it was as a whole.
+    tile : float
+        Pixels of the usual picture along the longer side of such a tile.
+    in_pixels : bool
+        Whether a tile has as many pixels in pictures of other sizes, too; else it is the same share of them.
+    shortest : float
+        Longer side that all but a few of the pictures learned from have.
     """
 
     size: int
@@ -49,6 +57,10 @@ class LearnedSizes:
     sides: Mapping[str, tuple[float, float, float]]
     longest: float
     aspect: float = 1.0
+    zoom: float = 1.0
+    tile: float = 0.0
+    in_pixels: bool = False
+    shortest: float = 0.0
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any], size: int) -> LearnedSizes | None:
@@ -64,18 +76,44 @@ class LearnedSizes:
             return None
         if min(median for _, median, _ in sides.values()) > MOST_OF_PICTURE * size:
             return None
+        tile = learned.get("tile") or {}
+        tile = tile if tile.get("side") and tile.get("zoom", 0) > 1 else {}
+        aspect = 1.0 if tile else (learned.get("aspect") or {}).get("median") or 1.0
         return cls(
             size=size,
             longer_side=(float(pictures["median"]), float(pictures["high"])),
             sides=sides,
             longest=float(longest),
-            aspect=float(np.clip((learned.get("aspect") or {}).get("median") or 1.0, 1 / MOST_ASPECT, MOST_ASPECT)),
+            aspect=float(np.clip(aspect, 1 / MOST_ASPECT, MOST_ASPECT)),
+            zoom=float(tile.get("zoom") or 1.0),
+            tile=float(tile.get("side") or 0.0),
+            in_pixels=tile.get("same") == "pixels",
+            shortest=float(pictures.get("low") or 0.0),
         )
 
     @property
     def large_from(self) -> int:
-        """Pixels of the longer side above which a picture is large."""
-        return math.floor(LARGER * self.longer_side[1])
+        """Pixels of the longer side above which a picture is looked at in parts: 0 where that was learned."""
+        return 0 if self.in_tiles else math.floor(LARGER * self.longer_side[1])
+
+    @property
+    def in_tiles(self) -> bool:
+        """Whether pictures were learned from in tiles."""
+        return self.zoom > 1
+
+    def compare_length(self, width: int, height: int) -> int:
+        """Tell whether a picture is much longer (1) or much shorter (-1) than those learned from, or neither (0)."""
+        longer = max(width, height)
+        return int(longer > LARGER * self.longer_side[1]) - int(LARGER * longer < self.shortest)
+
+    def usual_zoom(self, width: int, height: int) -> float:
+        """Compute the zoom at which a picture was, or would have been, learned from.
+
+        Tiles are not enlarged beyond what was learned: a much shorter picture has tiles of as many pixels.
+        """
+        length = self.compare_length(width, height)
+        by_pixels = self.in_tiles and (length < 0 or (self.in_pixels and length == 0))
+        return max(width, height) / self.tile if by_pixels else self.zoom
 
     @property
     def overlap(self) -> int:
@@ -83,16 +121,19 @@ class LearnedSizes:
         return min(math.ceil(self.longest) + 2 * EDGE, int(MOST_OVERLAP * self.size))
 
     def zooms(self, width: int, height: int) -> tuple[float, ...]:
-        """List the zooms above 1 at which a picture is tried.
+        """List the zooms above the usual one at which a picture is tried.
 
         The last is the scale of training in pixels, or as many pixels as the picture is decoded to.
         """
-        enlarged = max(1.0, self.size / self.longer_side[0])
-        most = min(max(width, height) / self.longer_side[0], full_side(width, height) * enlarged / self.size)
+        if self.in_tiles and self.compare_length(width, height) <= 0:
+            return ()
+        enlarged = max(1.0, self.size / (self.tile or self.longer_side[0]))
+        decoded = full_side(width, height) * enlarged / self.size
+        most = min(max(width, height) / self.longer_side[0], decoded / self.zoom)
         if most <= STEP:
             return ()
         steps = math.ceil(math.log(most, STEP) - 0.25)
-        return tuple(most ** (i / steps) for i in range(1, steps + 1))
+        return tuple(self.zoom * most ** (i / steps) for i in range(1, steps + 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +203,13 @@ def lay_probes(width: int, height: int, zoom: float, learned: LearnedSizes) -> G
     return Grid(zoom=zoom, spans=spans, corners=np.column_stack(corners))
 
 
+_LEARNED = {
+    "learned": "",
+    "learned_short": " Should it show the same in fewer pixels, things in it are too small to be found.",
+    "learned_unsure": " Should it show more than one of those, things in it are too small to be found.",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tiling:
     """How a large picture was looked at.
@@ -170,7 +218,9 @@ class Tiling:
     ----------
     code : str
         "tiles"; "shrunk": in fewer tiles than the scale of training asks for; "whole": its boxes have the size of those
-        learned from; "unsure": as a whole, as nothing told its scale.
+        learned from; "unsure": as a whole, as nothing told its scale. Of a detector that learned from tiles
+        "learned": in such tiles; "learned_short": in such, though it is much shorter than those learned from;
+        "learned_unsure": in such, though it is much longer, as nothing told its scale.
     larger : float
         How many times as long as usual pictures learned from it is.
     tiles : int
@@ -197,6 +247,9 @@ class Tiling:
     def text(self) -> str:
         """Say it in English."""
         large = f"The picture is {self.larger:.1f} times as long as those the detector learned from."
+        if self.code in _LEARNED:
+            said = f"It was looked at in {self.tiles:,} tiles of {self.side:,} pixels, as the detector learned to."
+            return self._count_others(f"{said if self.code == 'learned' else f'{large} {said}'}{_LEARNED[self.code]}")
         if self.code == "whole":
             return f"{large} It was looked at as a whole: so its boxes have the sizes that were learned."
         if self.code == "unsure":
@@ -210,6 +263,9 @@ class Tiling:
         )
         if self.code == "shrunk":
             said += f" More tiles than {MOST_TILES} are not looked at: boxes come out {self.shrunk:.1f} times smaller."
+        return self._count_others(said)
+
+    def _count_others(self, said: str) -> str:
         if self.foreign:
             said += f" {self.foreign:,} of the tiles are unlike what was learned from; nothing is told of them."
         if self.left_out:

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from medloupe.modelfile.entries import CardFigure, ComparedFigure, Number, Object, OpenEntry
+from medloupe.modelfile.learned_sizes import CardLearned
 
 Count = Annotated[int, Field(ge=0, lt=2**53)]
 Figures = dict[str, CardFigure | None]
@@ -302,32 +303,6 @@ class FoundLabel(OpenEntry):
     count_error: CardFigure | None = Field(None, description="marked less annotated, a picture, in the mean")
     whole_picture: str | None = Field(None, description="how its probability of a whole picture came about")
     words: str | None = None
-
-
-class LearnedSpan(OpenEntry):
-    """Sizes in pixels, of all but the smallest and the largest twentieth."""
-
-    low: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    median: Annotated[float, Field(gt=0, le=1e6)] | None = None
-    high: Annotated[float, Field(gt=0, le=1e6)] | None = None
-
-
-class LearnedBoxes(LearnedSpan):
-    """Of the boxes of one label the side of the square of their area, in pixels of the fitted picture."""
-
-    label: str
-    n: Count | None = None
-
-
-class CardLearned(OpenEntry):
-    """Sizes of the pictures and boxes that a detector learned from: by them larger pictures are looked at in tiles."""
-
-    longer_side: LearnedSpan | None = Field(None, description="of the pictures as given")
-    aspect: LearnedSpan | None = Field(None, description="of the pictures: width through height, no pixels")
-    boxes: list[LearnedBoxes] | None = None
-    longest: Annotated[float, Field(gt=0, le=1e6)] | None = Field(
-        None, description="longer side of the longest boxes, in pixels of the fitted picture"
-    )
 
 
 class CardDetection(OpenEntry):

@@ -123,9 +123,11 @@ class FactOut(BaseModel):
 
 
 class TilingOut(BaseModel):
-    """How a detector looked at a picture much larger than those it learned from.
+    """How a detector looked at a picture much larger than those it learned from, or that learned from tiles at any.
 
-    `code`: "tiles", "shrunk" (in fewer tiles than its scale of training asks for), "whole" or "unsure" (as a whole).
+    `code`: "tiles", "shrunk" (in fewer tiles than its scale of training asks for), "whole" or "unsure" (as a whole);
+    of one that learned from tiles "learned" (as it learned), "learned_short" and "learned_unsure" (so, though the
+    picture is much shorter, or much longer and nothing told its scale).
     `larger`: how many times as long as these. `side`: pixels of the picture along a tile. `shrunk`: how many times
     smaller than learned boxes come out. `foreign`: tiles of which nothing is told, being unlike what was learned from.
     `left_out`: marked boxes beyond the most that an answer holds.

@@ -209,7 +209,7 @@ def best_box(said: Mapping[str, Any], label: str) -> float | None:
 
 
 def word_tiling(said: Mapping[str, Any], lang: Language) -> tuple[str, ...]:
-    """Say how a picture much larger than those learned from was looked at; in English where a code is new."""
+    """Say how a picture was looked at, if not as a whole like those learned from; in English where a code is new."""
     tiling = said.get("tiling")
     if not tiling:
         return ()
@@ -217,7 +217,8 @@ def word_tiling(said: Mapping[str, Any], lang: Language) -> tuple[str, ...]:
     if not lang.has(key):
         return (str(tiling.get("text") or ""),)
     values = {"n": int(tiling["tiles"]), "side": int(tiling["side"]), "shrunk": lang.number(tiling["shrunk"], 1)}
-    words = [lang.t("tiling.larger", times=lang.number(tiling["larger"], 1)), lang.t(key, **values)]
+    words = [lang.t("tiling.larger", times=lang.number(tiling["larger"], 1))] if tiling["code"] != "learned" else []
+    words.append(lang.t(key, **values))
     words += [lang.t(f"tiling.{k}", n=int(tiling[k])) for k in ("foreign", "left_out") if tiling.get(k)]
     return (" ".join(words),)
 

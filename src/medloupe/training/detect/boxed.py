@@ -63,6 +63,12 @@ class BoxedSet:
         return np.concatenate([*sides, np.zeros(0)]), np.concatenate([*labels, np.zeros(0, np.int64)])
 
     @property
+    def sides_in_pixels(self) -> np.ndarray:
+        """Of every box the side of the square of its area, in pixels of the picture as given."""
+        areas = [(p.boxes[:, 2:] - p.boxes[:, :2]).prod(1) for p in self.pictures]
+        return np.sqrt(np.concatenate([*areas, np.zeros(0)]))
+
+    @property
     def most(self) -> int:
         """How many boxes a detector gives a picture at most: twice as many as are on the fullest."""
         full = max((len(p.labels) for p in self.pictures), default=0)
@@ -116,12 +122,8 @@ def choose_input_size(boxed: BoxedSet, names: Sequence[str]) -> tuple[int, int, 
     tuple of (int, int, str)
         The side in pixels, the stride, and a sentence why.
     """
-    sides, labels = boxed.fitted_sides
-    least, smallest = 1.0, ""
-    for k, name in enumerate(names):
-        own = sides[labels == k]
-        if len(own) >= min(FEWEST_OF_LABEL, len(sides)) and np.quantile(own, SMALL) < least:
-            least, smallest = float(np.quantile(own, SMALL)), name
+    share, smallest = find_smallest(*boxed.fitted_sides, names)
+    least = min(share, 1.0)
     wanted = LEAST_SEEN_SIDE / max(least, 1e-6)
     given = float(np.median(boxed.sizes.max(1))) if len(boxed.sizes) else SIZES[0]
     size, stride = int(np.clip(math.ceil(min(wanted, given) / STEP) * STEP, *SIZES)), FINE
@@ -132,6 +134,19 @@ def choose_input_size(boxed: BoxedSet, names: Sequence[str]) -> tuple[int, int, 
     small = "" if seen >= 0.9 * LEAST_SEEN_SIDE or not smallest else " That is little; small ones may be missed."
     why = f"so that nine in ten boxes of {smallest} measure {seen:.0f} pixels or more." if smallest else "the smallest."
     return size, stride, f"Pictures are fitted to {size} × {size} pixels, {why}{small}"
+
+
+def find_smallest(sides: np.ndarray, labels: np.ndarray, names: Sequence[str]) -> tuple[float, str]:
+    """Find the label with the smallest boxes: the side that nine in ten of them have, and its name; inf and "" of none.
+
+    sides, labels: of all boxes.
+    """
+    least, smallest = math.inf, ""
+    for k, name in enumerate(names):
+        own = sides[labels == k]
+        if len(own) and len(own) >= min(FEWEST_OF_LABEL, len(sides)) and np.quantile(own, SMALL) < least:
+            least, smallest = float(np.quantile(own, SMALL)), name
+    return least, smallest
 
 
 def allow_views(boxed: BoxedSet, names: Sequence[str], probed: Symmetry) -> Symmetry:

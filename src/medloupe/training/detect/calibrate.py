@@ -161,7 +161,7 @@ def fit_whole_picture(
     Parameters
     ----------
     embeddings : np.ndarray
-        float32 (N, D).
+        float32 (N, D); (0, D) where pictures are looked at in tiles: the surest box alone then tells.
     boxes : np.ndarray
         float32 (N, M, 6), found out of fold, with calibrated scores.
     targets : np.ndarray
@@ -179,7 +179,7 @@ def fit_whole_picture(
     out_of_fold = 1 / (1 + np.exp(-best))
     with_it, without = (np.array([len(np.unique(groups[column == value])) for column in targets.T]) for value in (1, 0))
     judged = np.minimum(with_it, without) >= JUDGED
-    if judged.any():
+    if len(embeddings) and judged.any():
         fitted = fit(embeddings, targets[:, judged], groups, task="multilabel", levels=levels, seed=seed, repeats=1)
         folds = fitted.folds[0]
         for at, label in enumerate(np.flatnonzero(judged)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,9 @@ SPAN = (0.05, 0.5, 0.95)  # quantiles: low, median, high
 LONG = 0.98  # share of the boxes that are no longer than `longest`
 
 
-def describe_learned(boxed: BoxedSet, rows: np.ndarray, labels: Sequence[str], size: int) -> dict[str, Any]:
+def describe_learned(
+    boxed: BoxedSet, rows: np.ndarray, labels: Sequence[str], size: int, tile: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Describe pictures and boxes for the entry `learned` of a card's `detection`.
 
     Parameters
@@ -25,7 +27,11 @@ def describe_learned(boxed: BoxedSet, rows: np.ndarray, labels: Sequence[str], s
     labels : sequence of str
         Names of the labels.
     size : int
-        Side of the fitted picture, in pixels.
+        Side of the fitted picture or tile, in pixels.
+    tile : mapping, optional
+        Where pictures were learned from in tiles: `zoom`, how much larger than as a whole the usual picture was seen;
+        `side`, pixels of that picture along a tile; `same`, "pixels" or "share": which of the two a tile is in pictures
+        of other sizes.
 
     Returns
     -------
@@ -33,14 +39,15 @@ def describe_learned(boxed: BoxedSet, rows: np.ndarray, labels: Sequence[str], s
         `longer_side`: of the pictures as given, in pixels, as low, median and high (5, 50 and 95 %). `aspect`: their
         width through their height, likewise. `boxes`: by label,
         how many, and the side of the square of their area in pixels of the fitted picture, likewise. `longest`: the
-        longer side of the longest boxes there.
+        longer side of the longest boxes there. `tile`, where it was given.
     """
     sides = boxed.sizes[rows].max(1)
     measured: list[list[np.ndarray]] = [[] for _ in labels]
     longest: list[np.ndarray] = []
     for row, longer in zip(rows, sides, strict=True):
         picture = boxed.pictures[row]
-        spans = (picture.boxes[:, 2:] - picture.boxes[:, :2]) * (size / max(1, longer))
+        shown = tile["side"] if tile and tile["same"] == "pixels" else longer / (tile["zoom"] if tile else 1)
+        spans = (picture.boxes[:, 2:] - picture.boxes[:, :2]) * (size / max(1, shown))
         longest.append(spans.max(1, initial=0))
         for k in range(len(labels)):
             measured[k].append(np.sqrt(spans[picture.labels == k].prod(1)))
@@ -52,6 +59,7 @@ def describe_learned(boxed: BoxedSet, rows: np.ndarray, labels: Sequence[str], s
             for name, own in zip(labels, map(np.concatenate, measured), strict=True)
         ],
         "longest": round(float(np.quantile(np.concatenate(longest), LONG)), 1) if len(longest) else None,
+        **({"tile": dict(tile)} if tile else {}),
     }
 
 

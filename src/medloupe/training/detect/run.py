@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from medloupe.training.detect.calibrate import (
     fit_score_calibration,
     fit_whole_picture,
 )
+from medloupe.training.detect.tiles import TiledPictures
 from medloupe.training.options import Options
 from medloupe.utils.progress import Progress
 
@@ -81,7 +83,7 @@ def require_torch() -> Any:
     return torch
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DetectorFitting:
     """Heads out of fold and one to ship, calibrated, and what they find on the pictures that judge.
 
@@ -105,6 +107,8 @@ class DetectorFitting:
         Of the map on which boxes are found.
     options : Options
         Of the training.
+    tiled : TiledPictures, optional
+        The tiles that are learned from, in the order in which their maps are cached, in place of the pictures `used`.
     """
 
     boxed: BoxedSet
@@ -116,11 +120,12 @@ class DetectorFitting:
     labels: int
     stride: int
     options: Options
+    tiled: TiledPictures | None = None
 
-    @property
+    @cached_property
     def most(self) -> int:
-        """How many boxes the detector gives a picture at most."""
-        return self.boxed.most
+        """How many boxes the detector gives a picture, or a tile, at most."""
+        return self.boxed.most if self.tiled is None else self.tiled.most
 
     def run(self, progress: Progress) -> FittedDetector:
         """Train heads out of fold and one to ship, calibrate them, and find boxes on the pictures that judge.
@@ -133,12 +138,12 @@ class DetectorFitting:
             The head and its graph find other boxes.
         """
         require_torch().set_num_threads(threads())
-        rows = self._cached_rows(self.planned.fitting)
-        groups = self.planned.groups[self.planned.fitting]
-        has = np.stack([self._has(i) for i in self.planned.fitting])
+        fitting = self.planned.fitting
+        rows, groups = self._cached_rows(fitting), self.planned.groups[fitting]
+        has = np.stack([self._has(i) for i in fitting])
         count = min(FOLDS, len(np.unique(groups)))
         folds = assign_folds(has, groups, count, self.options.seed)
-        parts = [(rows[folds != f], rows[folds == f]) for f in range(count)]
+        parts = [(self._cached_rows(fitting[folds != f]), fitting[folds == f]) for f in range(count)]
         recipe = self._choose_recipe(rows, sum(len(learned) for learned, _ in parts) + len(rows))
         total = count + 1
         raw: dict[int, Detections] = {}
@@ -146,16 +151,16 @@ class DetectorFitting:
             head = self._train(learned, recipe, f, progress, f, total)
             raw |= dict(zip(held.tolist(), self._find(head, held), strict=True))
         head = self._train(rows, recipe, count, progress, count, total)
-        truths = [self._truth(i) for i in self.planned.fitting]
-        loose = [raw[int(i)] for i in rows]
+        truths = [self._truth(i) for i in fitting]
+        loose = [raw[int(i)] for i in fitting]
         calibration = fit_score_calibration(loose, truths, self.labels)
         held_out = [_calibrated(d, calibration) for d in loose]
         matches = [match_label(held_out, truths, k, thresholds=HALF) for k in range(self.labels)]
         lines = draw_box_lines(matches, self.options.false_marks)
         whole = fit_whole_picture(
-            self.cached.embeddings[rows],
-            _as_rows(held_out, self.most),
-            self.boxed_targets[self.planned.fitting],
+            self.cached.embeddings[rows if self.tiled is None else rows[:0]],
+            _as_rows(held_out, self._most_joined(held_out)),
+            self.boxed_targets[fitting],
             groups,
             self.sized.card.levels,
             self.options.seed,
@@ -166,14 +171,15 @@ class DetectorFitting:
                 detector=detector,
                 whole=whole,
                 lines=lines,
-                rows=self.planned.fitting,
+                rows=fitting,
                 detections=held_out,
                 probabilities=whole.out_of_fold,
                 shipped_lines=False,
             )
-        test = self._cached_rows(self.planned.test)
-        judged = [_calibrated(d, calibration) for d in self._find(head, test)]
-        logits = whole.head.logits(self.cached.embeddings[test]) + detector.logits(_as_rows(judged, self.most))
+        judged = [_calibrated(d, calibration) for d in self._find(head, self.planned.test)]
+        logits = detector.logits(_as_rows(judged, self._most_joined(judged)))
+        if self.tiled is None:
+            logits = whole.head.logits(self.cached.embeddings[self._cached_rows(self.planned.test)]) + logits
         return FittedDetector(
             detector=detector,
             whole=whole,
@@ -198,7 +204,14 @@ class DetectorFitting:
         picture = self.boxed.pictures[row]
         return Truths(boxes=picture.boxes, labels=picture.labels)
 
+    def _most_joined(self, found: Sequence[Detections]) -> int:
+        """How many boxes there are at most on a picture, whose tiles are joined."""
+        return self.most if self.tiled is None else max(1, *(len(d.scores) for d in found))
+
     def _cached_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Give the maps to learn from of some pictures: of these, or of their tiles."""
+        if self.tiled is not None:
+            return self.tiled.tiles_of(rows, taught=True)
         at = {int(row): i for i, row in enumerate(self.used)}
         return np.array([at[int(r)] for r in rows], int)
 
@@ -237,10 +250,13 @@ class DetectorFitting:
             )
         return replace(usual, epochs=min(usual.epochs, epochs))
 
-    def _find(self, head: Any, rows: np.ndarray) -> list[Detections]:
+    def _find(self, head: Any, pictures: np.ndarray) -> list[Detections]:
         """Find boxes, in pixels of the pictures as given; scores as the head says them."""
         from medloupe.training.detect.loop import find_boxes
 
+        if self.tiled is not None:
+            return self.tiled.join(pictures, lambda tiles: find_boxes(head, self.cached, tiles, self.most))
+        rows = self._cached_rows(pictures)
         found = find_boxes(head, self.cached, rows, self.most)
         return [
             Detections(

@@ -5,6 +5,7 @@ Source: Liu et al., "Training-Time-Friendly Network for Real-Time Object Detecti
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,8 @@ HEAT_DEVIATIONS, BOX_DEVIATIONS = 6, 4
 """Standard deviations across that part: of the heat (as in TTFNet), and of the weights by which places learn
 the box. These are flatter, so that more places than the middle alone learn it."""
 LEAST_SIDE = 1.0  # pixels that a box measures at least
+NEITHER = 0.9999
+"""Heat of a place that counts neither as the middle of something nor as a place where there is nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +26,7 @@ class PlaceTargets:
     Attributes
     ----------
     heat : np.ndarray
-        float32 (K, h, w), 1 at the middle of each box.
+        float32 (K, h, w), 1 at the middle of each box, NEITHER on boxes that are cut off too much to be learned.
     box : np.ndarray
         float32 (4, h, w): x0, y0, x1, y1 in pixels of the box that a place belongs to.
     weight : np.ndarray
@@ -35,13 +38,18 @@ class PlaceTargets:
     weight: np.ndarray
 
 
+def mark_cut(labels: np.ndarray) -> np.ndarray:
+    """Mark labels int (n,) as those of boxes that are cut off too much to be learned; marked ones are given back."""
+    return -1 - labels
+
+
 def draw_targets(boxes: np.ndarray, labels: np.ndarray, classes: int, size: int, stride: int) -> PlaceTargets:
     """Draw the targets of one picture.
 
     Parameters
     ----------
     boxes, labels : np.ndarray
-        float32 (n, 4) in pixels, int (n,).
+        float32 (n, 4) in pixels, int (n,); labels as `mark_cut` changes them are of boxes that are cut off.
     classes : int
         K.
     size, stride : int
@@ -51,6 +59,10 @@ def draw_targets(boxes: np.ndarray, labels: np.ndarray, classes: int, size: int,
     heat = np.zeros((classes, side, side), np.float32)
     box = np.zeros((4, side, side), np.float32)
     weight = np.zeros((side, side), np.float32)
+    is_cut = labels < 0
+    for (x0, y0, x1, y1), k in zip(boxes[is_cut] / stride, mark_cut(labels[is_cut]), strict=True):
+        heat[k, int(y0) : math.ceil(y1), int(x0) : math.ceil(x1)] = NEITHER
+    boxes, labels = boxes[~is_cut], labels[~is_cut]
     sizes = np.maximum(boxes[:, 2:] - boxes[:, :2], LEAST_SIDE)
     for k in np.argsort(-sizes.prod(1), kind="stable"):  # the smallest box wins where they lie over each other
         w, h = sizes[k] / stride

@@ -13,12 +13,14 @@ from PIL import Image, ImageEnhance
 
 from medloupe.imaging.picture import Picture, to_rgb
 from medloupe.model.boxes import fit_boxes
+from medloupe.training.detect.targets import mark_cut
 from medloupe.training.tune.views import LIGHT, Symmetry
 
 SCALE = (0.8, 1.3)  # of the fitted picture
 STRETCH = 0.1  # of one side against the other, to either side
 COLOUR = 0.2  # of saturation, to either side
 LEAST_SEEN = 0.35  # share of a box that must lie within a view for the box to count
+MOST_WITHIN = 0.5  # the same of a part of a picture: below it, there is neither something nor nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class BoxedView:
     boxes : np.ndarray
         float32 (n, 4), in pixels of the view, cut off at its edges.
     labels : np.ndarray
-        int64 (n,).
+        int64 (n,); below 0 as `targets.mark_cut` has it.
     """
 
     pixels: np.ndarray
@@ -47,7 +49,13 @@ def plain_view(picture: Picture, boxes: np.ndarray, labels: np.ndarray, size: in
 
 
 def random_boxed_view(
-    picture: Picture, boxes: np.ndarray, labels: np.ndarray, size: int, allowed: Symmetry, rng: np.random.Generator
+    picture: Picture,
+    boxes: np.ndarray,
+    labels: np.ndarray,
+    size: int,
+    allowed: Symmetry,
+    rng: np.random.Generator,
+    reach: float = 1.0,
 ) -> BoxedView:
     """Draw a random view.
 
@@ -63,8 +71,11 @@ def random_boxed_view(
         What leaves the kind of picture what it is.
     rng : np.random.Generator
         Of what is drawn.
+    reach : float
+        Times as long as what is meant that the picture is: over 1 it is a part of a larger one, more of which is around
+        it. Boxes that the view cuts off too much to be learned are then marked so (`targets.mark_cut`).
     """
-    zoom = rng.uniform(*SCALE) * np.exp(rng.uniform(-STRETCH, STRETCH, 2) / 2)
+    zoom = reach * rng.uniform(*SCALE) * np.exp(rng.uniform(-STRETCH, STRETCH, 2) / 2)
     fitted = size / max(picture.width, picture.height)
     w, h = (max(1, round(side * fitted * z)) for side, z in zip((picture.width, picture.height), zoom, strict=True))
     image = to_rgb(picture.image.resize((w, h), Image.Resampling.BICUBIC, picture.box))
@@ -80,20 +91,27 @@ def random_boxed_view(
     left, top = (round(rng.uniform(min(0, size - side), max(0, size - side))) for side in image.size)
     square = Image.new("RGB", (size, size))
     square.paste(image, (left, top))
-    for enhance, reach in (
+    for enhance, change in (
         (ImageEnhance.Brightness, LIGHT),
         (ImageEnhance.Contrast, LIGHT),
         (ImageEnhance.Color, COLOUR),
     ):
-        square = enhance(square).enhance(rng.uniform(1 - reach, 1 + reach))
-    return _keep_seen(np.asarray(square), placed + np.array([left, top, left, top]), labels)
+        square = enhance(square).enhance(rng.uniform(1 - change, 1 + change))
+    moved = placed + np.array([left, top, left, top])
+    return _keep_seen(np.asarray(square), moved, labels, MOST_WITHIN if reach > 1 else 0.0)
 
 
-def _keep_seen(pixels: np.ndarray, boxes: np.ndarray, labels: np.ndarray) -> BoxedView:
-    """Cut boxes off at the edges, and leave out those of which too little is seen."""
+def _keep_seen(pixels: np.ndarray, boxes: np.ndarray, labels: np.ndarray, marked: float = 0.0) -> BoxedView:
+    """Cut boxes off at the edges, and leave out those of which too little is seen.
+
+    marked: share that must be seen for a box not to be marked as cut off, in place of being left out.
+    """
+    labels = np.asarray(labels, np.int64)
     size = len(pixels)
     whole = np.clip(boxes[:, 2:] - boxes[:, :2], 0, None).prod(1)
     cut = np.clip(boxes, 0, size)
     seen = np.clip(cut[:, 2:] - cut[:, :2], 0, None).prod(1)
-    kept = (seen >= LEAST_SEEN * whole) & (whole > 0)
-    return BoxedView(pixels=pixels, boxes=cut[kept].astype(np.float32), labels=np.asarray(labels, np.int64)[kept])
+    if marked:
+        labels = np.where((seen < marked * whole) & (labels >= 0), mark_cut(labels), labels)
+    kept = (seen >= LEAST_SEEN * whole) & (whole > 0) | (labels < 0) & (seen > 0)
+    return BoxedView(pixels=pixels, boxes=cut[kept].astype(np.float32), labels=labels[kept])

@@ -20,6 +20,7 @@ from medloupe.training.detect.activations import cache_maps, count_views
 from medloupe.training.detect.boxed import allow_views, choose_input_size, collect_boxes, plan_boxes
 from medloupe.training.detect.measure import read_wanted
 from medloupe.training.detect.run import DetectorFitting, require_torch
+from medloupe.training.detect.tiles import TiledPictures, plan_tiles
 from medloupe.training.options import Options
 from medloupe.training.pipeline.apart import Apart, set_apart
 from medloupe.training.pipeline.outcome import Outcome
@@ -76,15 +77,20 @@ def learn_boxes(found: Scan, network: Backbone, options: Options, say: StageProg
     boxed = collect_boxes(repaired, sizes)
     planned = plan_boxes(data, audited.groups, boxed.known)
     size, stride, why = choose_input_size(boxed, data.labels)
+    plan = plan_tiles(boxed, planned.fitting, data.labels, size)
+    if plan is not None:
+        size, stride, why = plan.size, plan.stride, plan.why
     sized = resize_backbone(network, size)
     stages = find_stage_maps(onnx.load(sized.path, load_external_data=False), size)
     used = np.sort(np.concatenate([planned.fitting, [] if planned.test is None else planned.test])).astype(int)
     with stage("maps") as tell:
         probed = probe_symmetry(features, network, audited.groups, options.seed)
         allowed = allow_views(boxed, data.labels, probed)
-        views = count_views(len(used), stages, size)
-        pictures = [boxed.pictures[i] for i in used]
-        cached = cache_maps(pictures, sized, stages, allowed, views, seed=options.seed, progress=tell)
+        tiled = None if plan is None else TiledPictures.cut(boxed, used, plan, options.seed)
+        pictures = [boxed.pictures[i] for i in used] if tiled is None else tiled.pictures
+        taught = None if tiled is None else tiled.taught
+        views = count_views(len(used) if taught is None else int(taught.sum()), stages, size)
+        cached = cache_maps(pictures, sized, stages, allowed, views, taught=taught, seed=options.seed, progress=tell)
     with stage("fitting") as tell:
         fit = DetectorFitting(
             boxed=boxed,
@@ -96,10 +102,12 @@ def learn_boxes(found: Scan, network: Backbone, options: Options, say: StageProg
             labels=len(data.labels),
             stride=stride,
             options=options,
+            tiled=tiled,
         ).run(tell)
     with stage("judging"):
         groups, levels = audited.groups[used], network.card.levels
-        apart = Apart(novelty=Novelty.fit(cached.embeddings, groups, levels, options.seed))
+        own = groups if tiled is None else audited.groups[tiled.row]
+        apart = Apart(novelty=Novelty.fit(cached.embeddings, own, levels, options.seed))
         seen = set_apart(
             features.embeddings[used],
             groups,
@@ -109,7 +117,7 @@ def learn_boxes(found: Scan, network: Backbone, options: Options, say: StageProg
             direct=len(used),
             seed=options.seed,
         ).novelty
-        report = describe_detector(features, audited, planned, boxed, fit, sized, apart, why, allowed, options)
+        report = describe_detector(features, audited, planned, boxed, fit, sized, apart, why, allowed, options, plan)
     seconds["processor"] = round(time.process_time() - processor, 1)
     report["card"]["seconds"] = seconds
     return Outcome(

@@ -26,6 +26,7 @@ from medloupe.training.detect.boxed import BoxedSet, word_views
 from medloupe.training.detect.learned import describe_learned
 from medloupe.training.detect.measure import judge_measurements, read_wanted
 from medloupe.training.detect.run import FittedDetector
+from medloupe.training.detect.tiles import TilePlan
 from medloupe.training.options import Options
 from medloupe.training.pipeline.apart import Apart
 from medloupe.training.pipeline.card import INTENDED_USE, describe_refusal
@@ -60,6 +61,7 @@ def describe_detector(
     why_size: str,
     allowed: Symmetry,
     options: Options,
+    plan: TilePlan | None = None,
 ) -> dict[str, Any]:
     """Judge a detector, and put its card and report together.
 
@@ -85,6 +87,8 @@ def describe_detector(
         Which views were made.
     options : Options
         Of the training.
+    plan : TilePlan, optional
+        Where pictures were learned from in tiles: in which.
     """
     data, rows, labels = features.data, fit.rows, features.data.labels
     truths = [Truths(boxes=boxed.pictures[i].boxes, labels=boxed.pictures[i].labels) for i in rows]
@@ -102,7 +106,7 @@ def describe_detector(
         count_lines=counted if fit.shipped_lines else None,
     )
     whole = _whole_figures(fit, boxed, planned.groups[rows], labels, options.seed)
-    per_label = [_label_row(n, k, figures, fit, whole, boxed, rows) for k, n in enumerate(labels)]
+    per_label = [_label_row(n, k, figures, fit, whole, boxed, rows, plan is not None) for k, n in enumerate(labels)]
     learned = planned.fitting
     everything = np.sort(np.concatenate([learned, [] if planned.test is None else planned.test])).astype(int)
     shown = [data.records[i] for i in everything]
@@ -172,7 +176,7 @@ def describe_detector(
             "input_size": sized.card.input_size,
             "most": fit.detector.most,
             "overlap": OVERLAP,
-            "learned": describe_learned(boxed, learned, labels, sized.card.input_size),
+            "learned": plan.described if plan else describe_learned(boxed, learned, labels, sized.card.input_size),
             "false_marks": options.false_marks,
             "calibrated": True,
             "calibration_error": figures["ece"],
@@ -186,7 +190,7 @@ def describe_detector(
         "warnings": word_warnings(features, planned, per_label, found["findings"]),
         "licence": data.origin.get("licence"),
         "intended_use": INTENDED_USE,
-        "limits": word_limits(features, boxed, planned, fit, apart, why_size),
+        "limits": word_limits(features, boxed, planned, fit, apart, why_size, plan is not None),
     }
     card["data"]["notes"] = [*card["data"]["notes"], *boxed.notes, why_size]
     groups = planned.groups[rows]
@@ -271,12 +275,13 @@ def _label_row(
     whole: list[Metric],
     boxed: BoxedSet,
     rows: np.ndarray,
+    in_tiles: bool,
 ) -> dict[str, Any]:
     """Make the row of one label of the card's entry `detection`."""
     row = figures["labels"][name]
     line, count = (float(v[k]) if np.isfinite(v[k]) else None for v in (fit.lines.mark, fit.lines.count))
     if whole[k]["value"] is not None:
-        said = "from its boxes and the whole picture together"
+        said = "from its surest box" if in_tiles else "from its boxes and the whole picture together"
     else:
         alike = all((boxed.pictures[i].labels == k).any() for i in rows)
         said = "from its surest box; it cannot be judged, since " + (

@@ -66,17 +66,28 @@ def word_scope(labels: tuple[str, ...]) -> str:
 
 
 def word_limits(
-    features: Features, boxed: BoxedSet, planned: Plan, fit: FittedDetector, apart: Apart, why_size: str
+    features: Features,
+    boxed: BoxedSet,
+    planned: Plan,
+    fit: FittedDetector,
+    apart: Apart,
+    why_size: str,
+    in_tiles: bool = False,
 ) -> list[str]:
-    """Word what the detector cannot do, and what was left out."""
+    """Word what the detector cannot do, and what was left out. in_tiles: whether it learned from tiles of pictures."""
     data = features.data
     limits = [
         f"It marks only: {', '.join(data.labels)}. Whatever else is on a picture gets no mark.",
         "It was judged on data collected as its training data was. Figures at another hospital, with other devices or"
         " other patients, are usually lower; measure them on local cases.",
-        f"It marks at most {fit.detector.most:,} places a picture. {why_size}",
+        f"It marks at most {fit.detector.most:,} places a {'tile' if in_tiles else 'picture'}. {why_size}",
         *boxed.notes,
     ]
+    if in_tiles:
+        limits.append(
+            "The network in its file looks at one tile. medloupe cuts the tiles of a picture and joins their boxes;"
+            " whoever runs the file by itself does that, too (detection.learned.tile in the card)."
+        )
     if data.asked.get("unboxed") == "negative":
         limits.append(
             "Pictures without boxes were taken for negatives, as told: where something was there all the same, it has"
