@@ -2,7 +2,7 @@
 
     python benchmarks/drift_patients.py [--data ../shared/data] [--seeds 5]
 
-As drift.py, by training, but as medloupe watches pictures of known patients: a patient is the mean of the patient's
+As drift.py, by training, but as medloupe watches pictures of known patients: a patient counts by one of the patient's
 pictures, 25 patients are a batch, and they are held against what the model file keeps of the patients of the training.
 Pictures are counted until the alarm. Sets with fewer than 50 groups in training keep none, and have no row.
 """

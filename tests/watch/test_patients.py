@@ -31,19 +31,25 @@ from trained import Trained
 WIDTH = 96
 
 
-def visit(rng: np.random.Generator, patients: int, most: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
-    """Sketches of patients who bring 1 to so many pictures each, alike among themselves; and whose each is."""
-    counts = rng.integers(1, most + 1, patients)
+def visit(
+    rng: np.random.Generator, patients: int, most: int, shift: float = 0.0, *, least: int = 1, within: float = 0.3
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sketches of patients who bring so many pictures each, alike among themselves; and whose each is."""
+    counts = rng.integers(least, most + 1, patients)
     whose = np.repeat(np.arange(patients), counts)
     own = rng.standard_normal((patients, WIDTH)) * np.linspace(2, 0.2, WIDTH)
-    z = own[whose] + 0.3 * rng.standard_normal((len(whose), WIDTH)) * np.linspace(2, 0.2, WIDTH)
+    z = own[whose] + within * rng.standard_normal((len(whose), WIDTH)) * np.linspace(2, 0.2, WIDTH)
     z[:, 40] += shift
     return z.astype(np.float32), whose
 
 
 @pytest.fixture(scope="module")
 def novelty() -> Novelty:
-    z, whose = visit(np.random.default_rng(0), 200, 3)
+    return learn(*visit(np.random.default_rng(0), 200, 3))
+
+
+def learn(z: np.ndarray, whose: np.ndarray) -> Novelty:
+    """What a model file keeps of a training on these."""
     fitted = Novelty.fit(z, whose, (WIDTH,))
     assert fitted is not None
     own = Gaussian.fit(z, len(fitted.spread))  # z are sketches already
@@ -80,10 +86,21 @@ def test_many_pictures_of_a_patient_are_no_change_where_patients_are_known(novel
     assert "drift" in by_picture, "which is what counting pictures takes for a change"
 
 
+@pytest.mark.parametrize(("trained", "served"), [((5, 15), (1, 1)), ((20, 40), (1, 1)), ((1, 3), (5, 15))])
+def test_how_many_pictures_patients_bring_is_no_change(trained: tuple[int, int], served: tuple[int, int]) -> None:
+    spread = {"within": 0.7}
+    own = learn(*visit(np.random.default_rng(0), 200, trained[1], least=trained[0], **spread))
+    states = [
+        look(own, arrive(own, *visit(np.random.default_rng(seed), 300, served[1], least=served[0], **spread))).state
+        for seed in range(1, 5)
+    ]
+    assert states == ["steady"] * 4
+
+
 def test_a_change_is_found_by_patients_and_told_from_when_on(novelty: Novelty) -> None:
     rng = np.random.default_rng(11)
     before = arrive(novelty, *visit(rng, 2 * BATCH, 10))
-    z, whose = visit(rng, 3 * BATCH, 10, shift=4)
+    z, whose = visit(rng, 6 * BATCH, 10, shift=4)
     after = arrive(novelty, z, whose + 1000, len(before))
     told = look(novelty, before + after)
     assert told.state == "drift" and told.since == after[0].at

@@ -104,10 +104,11 @@ def fit_reference(
 def fit_patients(
     z: np.ndarray, groups: np.ndarray, targets: np.ndarray, gaussian: Gaussian, seed: int = 0
 ) -> DriftReference | None:
-    """Fit what patients of the training look like: one row each, the mean of the numbers of their pictures.
+    """Fit what patients of the training look like: one row each, the numbers of one of their pictures, drawn.
 
-    Parameters are those of `fit_reference`. None with fewer than two batches of groups, or where batches are too unlike
-    each other.
+    Not the mean of theirs: how far means scatter depends on how many pictures they are of, which is another number at
+    each site. Parameters are those of `fit_reference`. None with fewer than two batches of groups, or where batches are
+    too unlike each other.
     """
     rng = np.random.default_rng(seed)
     groups = np.unique(groups, return_inverse=True)[1].ravel()
@@ -126,15 +127,22 @@ def fit_patients(
     for f in range(folds):
         own, held = fold_of[groups] != f, np.flatnonzero(fold_of == f)
         fitted = Gaussian.fit(z[own], axes)
-        seen = mean_by_group(_cross_fit(z[own], crossed[groups][own], fitted), groups[own])
+        picked = _pick_one(groups[own], rng)
+        seen = _cross_fit(z[own], crossed[groups][own], fitted)[picked]
         means, precision = fit_moments(seen, np.arange(len(seen)), shown[fold_of != f])
-        unseen = mean_by_group(watch_features(fitted, z[~own]), groups[~own])
+        unseen = watch_features(fitted, z[~own])
         for _ in range(_ORDERS):
-            order = rng.permutation(len(held))
+            order = _pick_one(groups[~own], rng)[rng.permutation(len(held))]
             batches = (unseen[order[i : i + BATCH]] for i in range(0, len(order) - BATCH + 1, BATCH))
             found += [measure_distance(batch.mean(0), means, precision) * BATCH for batch in batches]
-    rows = mean_by_group(_cross_fit(z, crossed[groups], gaussian), groups)
+    rows = _cross_fit(z, crossed[groups], gaussian)[_pick_one(groups, rng)]
     return DriftReference.fit(rows, np.arange(len(rows)), shown, found) if found else None
+
+
+def _pick_one(groups: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Draw a row of each group (N,), in the order of the groups' names: int (G,)."""
+    order = rng.permutation(len(groups))
+    return order[np.unique(groups[order], return_index=True)[1]]
 
 
 def mean_by_group(rows: np.ndarray, groups: np.ndarray) -> np.ndarray:

@@ -37,6 +37,13 @@ _HEADERS = (
     (b"cache-control", b"no-store"),  # of patients, or of who is logged in; what may be kept says so itself
 )
 
+_BAD_PATIENT = HttpError(
+    400,
+    "bad_patient",
+    "The header Medloupe-Patient is no patient's id.",
+    "Expected at most 100 letters in UTF-8, without line breaks; or leave the header out.",
+)
+
 
 class Metrics:
     """The figures of one server, in a registry of their own."""
@@ -119,7 +126,9 @@ class Observe:
         state["request_id"] = id
         REQUEST_ID.set(id)
         SITE.set(read_site(_read_header(scope, b"medloupe-site")))
-        PATIENT.set(read_patient(_read_header(scope, b"medloupe-patient")))
+        patient = read_patient(next((v for k, v in scope["headers"] if k == b"medloupe-patient"), b""))
+        PATIENT.set(patient or "")
+        state["patient_unread"] = patient is None
         if self._tracing is None or scope["path"] in QUIET:
             await self._answer(scope, receive, send, id, started)
             return
@@ -142,7 +151,10 @@ class Observe:
             await send(message)
 
         try:
-            await self.app(scope, receive, answer)
+            if scope["state"]["patient_unread"]:  # taken for unknown, it could neither be counted nor be forgotten
+                await _json(answer, 400, _BAD_PATIENT.as_json())
+            else:
+                await self.app(scope, receive, answer)
         except ClientDisconnect:
             status = status or 499  # nobody is there to be told
         except Exception:

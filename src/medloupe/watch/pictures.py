@@ -1,7 +1,7 @@
 """Watch whether the pictures that a site sends are still like those that a check-up learned from.
 
-A patient counts once where it was told whose pictures are, and the check-up knows what patients look like: each is the
-mean of the patient's pictures, and 25 patients are a batch. Of the others each picture counts.
+A patient counts once where it was told whose pictures are, and the check-up knows what patients look like: by one of
+the patient's pictures, and 25 patients are a batch. Of the others each picture counts.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _watch_pictures(site: str, novelty: Novelty, kept: list[ObservedPicture], st
     watch = SiteWatch(site=site, state="few", by=by, pictures=len(kept), told=_count_told(kept))
     if reference is None or not batches:
         return watch
-    p = [_p_value(reference, b"".join(one.numbers for one in batch), "<f2") for batch in batches]
+    p = [_p_value(reference, b"".join(one.numbers for one in batch)) for batch in batches]
     return _judge(watch, p, [(batch[0].at, batch[-1].at) for batch in batches], streams)
 
 
@@ -149,15 +149,14 @@ def _watch_patients(site: str, novelty: Novelty, known: list[ObservedPicture], s
     watch = SiteWatch(site=site, state="few", by="patients", pictures=len(known), patients=patients, told=len(known))
     if not full:
         return watch
-    p = [_p_value(novelty.patients, _average(batch.values()), "<f4") for batch in full]
+    p = [_p_value(novelty.patients, _pick(batch.values())) for batch in full]
     times = [[one.at for own in batch.values() for one in own] for batch in full]
     return _judge(watch, p, [(min(at), max(at)) for at in times], streams)
 
 
-def _average(patients: Iterable[Sequence[ObservedPicture]]) -> bytes:
-    """Give the means of the numbers of each patient's pictures, float32 (n, p), as bytes."""
-    means = [np.mean([read_observed(one.numbers) for one in own], axis=0) for own in patients]
-    return np.stack(means).astype("<f4").tobytes()
+def _pick(patients: Iterable[Sequence[ObservedPicture]]) -> bytes:
+    """Give the numbers of one picture of each patient, as the hash of it has it: the first may be of another kind."""
+    return b"".join(min((one.numbers for one in own), key=lambda n: hashlib.sha256(n).digest()) for own in patients)
 
 
 def _judge(watch: SiteWatch, p: Sequence[float], times: Sequence[tuple[str, str]], streams: int) -> SiteWatch:
@@ -174,13 +173,13 @@ def _judge(watch: SiteWatch, p: Sequence[float], times: Sequence[tuple[str, str]
     )
 
 
-def _p_value(reference: DriftReference, batch: bytes, kind: str) -> float:
-    """Compute the p-value of a batch of rows, numbers of a kind, once."""
+def _p_value(reference: DriftReference, batch: bytes) -> float:
+    """Compute the p-value of a batch of rows, once."""
     key = hashlib.sha256(reference.precision.tobytes() + reference.means.tobytes() + batch).digest()[:16]
     found = _p_values.get(key)
     if found is None:
         if len(_p_values) > _REMEMBERED:
             _p_values.clear()
-        rows = np.frombuffer(batch, kind).astype(np.float32).reshape(-1, reference.means.shape[1])
+        rows = np.frombuffer(batch, "<f2").astype(np.float32).reshape(-1, reference.means.shape[1])
         found = _p_values[key] = reference.p_value(rows)
     return found

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,11 @@ from medloupe.data.split import plan_split
 from medloupe.errors import FinetuneError
 from medloupe.training.options import Options
 from medloupe.training.tune import study as shared
+from medloupe.training.tune import studystore
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.search import SearchTask, prepare_trials, search
 from medloupe.training.tune.space import searched_values
+from postgres import Server
 
 RECIPE = Recipe(epochs=3, views=2, batch=8)
 
@@ -37,7 +40,7 @@ def nothing(stage: str, done: int, total: int) -> None:
     pass
 
 
-def make_task(folder: Path, minutes: float = 0.01) -> SearchTask:
+def make_task(folder: Path, minutes: float = 0.2) -> SearchTask:
     network = tunable.backbone(folder)
     features = tunable.features(network, 48, patients=24)
     groups = np.array([int((r.patient or "").strip("p")) for r in features.data.records])
@@ -73,16 +76,16 @@ def test_two_searches_share_what_they_find(tmp_path: Path) -> None:
     recipe, found = search(task, nothing)
     first = found["trials"][0]
     assert {n: v for n, v in first["params"].items() if n != "share"} == searched_values(RECIPE)
-    assert len(found["trials"]) >= 2 and all(t["state"] == "complete" for t in found["trials"])
-    assert all(0 <= t["auc"] <= 1 for t in found["trials"])
+    assert len(found["trials"]) >= 2 and {t["state"] for t in found["trials"]} <= {"complete", "ended early"}
+    assert all(0 <= t["auc"] <= 1 for t in found["trials"] if t["state"] == "complete")
     study = open_latest()
     assert study.user_attrs["plan"]["epochs"] == found["epochs"]
-    assert all(sorted(t.intermediate_values) == list(range(1, found["epochs"] + 1)) for t in study.trials)
+    assert sorted(study.trials[0].intermediate_values) == list(range(1, found["epochs"] + 1))
 
     again, same = search(task, nothing)  # the same training, taken up again: no more is tried
     assert again == recipe and same["trials"] == found["trials"]
 
-    other = replace(task, options=replace(task.options, minutes=0.02))  # another program, after it
+    other = replace(task, options=replace(task.options, minutes=0.25))  # another program, after it
     _, more = search(other, nothing)
     known = [t["params"] for t in found["trials"]]
     assert [t["params"] for t in more["trials"]][: len(known)] == known
@@ -95,7 +98,7 @@ def test_two_searches_share_what_they_find(tmp_path: Path) -> None:
 def test_workers_of_a_cluster_share_a_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDLOUPE_ENGINE", "ray")
     _, found = search(make_task(tmp_path), nothing)
-    assert [t["state"] for t in found["trials"]] == ["complete"] * len(found["trials"])
+    assert found["trials"][0]["state"] == "complete"
     assert len(open_latest().trials) == len(found["trials"]) >= 2
 
 
@@ -104,7 +107,7 @@ def test_workers_of_a_cluster_share_a_study(tmp_path: Path, monkeypatch: pytest.
 def test_a_trial_that_falls_behind_is_ended_early(tmp_path: Path) -> None:
     task = make_task(tmp_path, minutes=1)
     setup = prepare_trials(task, nothing)
-    study = shared.open_study(setup.folder.name)
+    study = studystore.open_study(setup.folder.name)
 
     def learn_nearly_without_loss(trial: Any) -> float:
         shared.suggest_recipe(trial, RECIPE, setup.views)
@@ -123,8 +126,8 @@ def test_a_trial_that_falls_behind_is_ended_early(tmp_path: Path) -> None:
 _WORKER = """
 import pickle, sys
 from pathlib import Path
-from medloupe.training.tune import study
-study._HEARTBEAT, study._GRACE = 1, 3
+from medloupe.training.tune import studystore
+studystore._HEARTBEAT, studystore._GRACE = 1, 3
 pickle.loads(Path(sys.argv[1]).read_bytes())()(0)
 """
 
@@ -134,13 +137,13 @@ pickle.loads(Path(sys.argv[1]).read_bytes())()(0)
 def test_a_trial_whose_worker_was_killed_goes_on_from_its_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "_HEARTBEAT", 1)
-    monkeypatch.setattr(shared, "_GRACE", 3)
+    monkeypatch.setattr(studystore, "_HEARTBEAT", 1)
+    monkeypatch.setattr(studystore, "_GRACE", 3)
     long = replace(RECIPE, epochs=400)
     task = replace(make_task(tmp_path, minutes=100), recipe=long)
     setup = replace(prepare_trials(task, nothing), epochs=400)
     worker = shared.StudyWorker(name=setup.folder.name, setup=setup, usual=long)
-    shared.open_study(setup.folder.name).enqueue_trial(searched_values(long))
+    studystore.open_study(setup.folder.name).enqueue_trial(searched_values(long))
     (tmp_path / "worker").write_bytes(pickle.dumps(worker))
     process = subprocess.Popen([sys.executable, "-c", _WORKER, str(tmp_path / "worker")])
     kept = setup.folder / "trial-0" / "checkpoint.pt"
@@ -154,11 +157,46 @@ def test_a_trial_whose_worker_was_killed_goes_on_from_its_checkpoint(
     before = _epoch(kept)
 
     replace(worker, setup=replace(setup, epochs=before + 1))()(0)
-    lost, resumed = shared.open_study(setup.folder.name).trials[:2]
+    lost, resumed = studystore.open_study(setup.folder.name).trials[:2]
     assert lost.state == optuna.trial.TrialState.FAIL
     assert resumed.state == optuna.trial.TrialState.COMPLETE and resumed.params == lost.params
     assert list(resumed.intermediate_values) == [before + 1]  # not from the beginning
     assert not kept.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("studies")
+def test_a_trial_outlives_a_database_that_is_started_anew(postgres_server: Server, tmp_path: Path) -> None:
+    long = replace(RECIPE, epochs=60)
+    task = replace(make_task(tmp_path, minutes=100), recipe=long)
+    setup = replace(prepare_trials(task, nothing), epochs=60)
+    worker = shared.StudyWorker(name=setup.folder.name, setup=setup, usual=long)()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(worker, 0)
+        until = time.monotonic() + 120
+        while not (setup.folder / "trial-0" / "checkpoint.pt").exists():
+            assert time.monotonic() < until and not running.done()
+            time.sleep(0.02)
+        postgres_server.stop()
+        postgres_server.start()
+        running.result(120)
+    (trial,) = studystore.open_study(setup.folder.name).trials
+    assert trial.state == optuna.trial.TrialState.COMPLETE
+    assert max(trial.intermediate_values) == 60
+
+
+@pytest.mark.usefixtures("studies")
+def test_programs_that_begin_together_make_one_study_and_agree() -> None:
+    code = (
+        "from medloupe.training.tune.studystore import agree_on_plan; import sys;"
+        "print(agree_on_plan('one', {'epochs': int(sys.argv[1])}))"
+    )
+    started = [
+        subprocess.Popen([sys.executable, "-c", code, str(k)], stdout=subprocess.PIPE, text=True) for k in (1, 2, 3)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0]
+    assert len(set(said)) == 1
 
 
 def _epoch(kept: Path) -> int:
@@ -171,7 +209,7 @@ def _epoch(kept: Path) -> int:
 def test_what_is_no_postgresql_is_refused(url: str, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MEDLOUPE_STUDIES", url)
     with pytest.raises(FinetuneError, match="MEDLOUPE_STUDIES"):
-        shared.open_study("any")
+        studystore.open_study("any")
 
 
 def test_a_database_that_does_not_answer_is_named_without_its_password(
@@ -179,4 +217,8 @@ def test_a_database_that_does_not_answer_is_named_without_its_password(
 ) -> None:
     monkeypatch.setenv("MEDLOUPE_STUDIES", "postgresql://ada:secret@127.0.0.1:9/studies")
     with pytest.raises(FinetuneError, match=r"ada:\*\*\*@127\.0\.0\.1:9/studies, cannot be reached"):
-        shared.open_study("any")
+        studystore.open_study("any")
+    monkeypatch.setenv("MEDLOUPE_STUDIES", "postgresql://127.0.0.1:9/studies?user=ada&password=secret")
+    with pytest.raises(FinetuneError, match=r"127\.0\.0\.1:9/studies, cannot be reached") as raised:
+        studystore.open_study("any")
+    assert "secret" not in str(raised.value)

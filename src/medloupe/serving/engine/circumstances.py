@@ -50,10 +50,13 @@ def read_site(text: str) -> str:
     return text.strip() if _SITE.fullmatch(text.strip()) else ""
 
 
-def read_patient(text: str) -> str:
-    """Read a patient's id as a request gives it; "" for what cannot be one."""
-    told = text.strip()
-    return told if len(told) <= LONGEST_PATIENT and told.isprintable() else ""
+def read_patient(header: bytes) -> str | None:
+    """Read a patient's id as a request gives it: "" where it gives none, None for what cannot be one."""
+    try:
+        told = header.decode().strip()
+    except UnicodeDecodeError:
+        told = header.decode("latin-1").strip()
+    return told if len(told) <= LONGEST_PATIENT and told.isprintable() else None
 
 
 class PilotSwitch:

@@ -33,7 +33,8 @@ from medloupe.training.tune.jobs import parallel_jobs
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.space import searched_values, suggest_recipe
 from medloupe.training.tune.split import hold_out
-from medloupe.training.tune.study import agree_on_plan, import_optuna, is_shared, read_plan, search_together
+from medloupe.training.tune.study import search_together
+from medloupe.training.tune.studystore import agree_on_plan, import_optuna, is_shared, read_plan
 from medloupe.training.tune.trials import TrialOutcome, TrialSetup, TriedRecipe, run_trials
 from medloupe.utils.files import write_atomically
 from medloupe.utils.progress import StageProgress

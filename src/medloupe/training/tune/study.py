@@ -14,19 +14,22 @@ from __future__ import annotations
 
 import base64
 import json
+import logging
+import os
 import shutil
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from medloupe.errors import ExtraError, FinetuneError
+from medloupe.errors import FinetuneError
 from medloupe.jobs.engines import open_pool
-from medloupe.settings import setting, threads
+from medloupe.settings import threads
 from medloupe.training.tune.jobfolder import (
     FinishedJob,
     Job,
@@ -39,103 +42,18 @@ from medloupe.training.tune.jobfolder import (
 from medloupe.training.tune.jobs import parallel_jobs
 from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.space import searched_values, suggest_recipe
+from medloupe.training.tune.studystore import STARTUP, open_study
 from medloupe.training.tune.trials import TrialOutcome, TrialSetup, TriedRecipe, judge_trial, plan_job, run_trials
-from medloupe.utils.files import write_atomically
+from medloupe.utils.files import exclusive_lock
 from medloupe.utils.progress import StageProgress
 
 if TYPE_CHECKING:
     import optuna
 
 FEWEST = 2  # trials of this program, whatever the time
-_STARTUP = 6  # trials drawn at random, and run to their end, before sampler and halving draw conclusions
-_REDUCTION = 3  # of a rung's trials one in so many goes on
-_HEARTBEAT, _GRACE = 20, 90  # seconds between two signs of life of a worker, and after which it counts as lost
-_RETRIES = 2  # of a trial whose worker was lost
-_EXAMPLE = "Expected postgresql://user:password@host/database, or leave it unset: then each program searches alone."
+_PAUSE = 5.0  # seconds after which a worker goes on whose trial was lost with the database
 
-
-def is_shared() -> bool:
-    """Tell whether searches are shared (MEDLOUPE_STUDIES)."""
-    return bool(setting("MEDLOUPE_STUDIES"))
-
-
-def import_optuna() -> Any:
-    """Import Optuna, quiet.
-
-    Raises
-    ------
-    FinetuneError
-        Where it is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as e:
-        raise FinetuneError(
-            "The search for a recipe needs Optuna, which is not installed.", "Run: pip install 'medloupe[finetune]'"
-        ) from e
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return optuna
-
-
-def open_study(name: str) -> optuna.Study:
-    """Open the study of this name in the database that MEDLOUPE_STUDIES names, or begin it.
-
-    Raises
-    ------
-    FinetuneError
-        That is no URL of a PostgreSQL database, or it cannot be reached.
-    ExtraError
-        What reaches PostgreSQL is not installed.
-    """
-    optuna = import_optuna()
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError, SQLAlchemyError
-    from sqlalchemy.pool import NullPool
-
-    try:
-        url = make_url(setting("MEDLOUPE_STUDIES"))
-    except (ArgumentError, ValueError) as e:
-        raise FinetuneError("MEDLOUPE_STUDIES is no database URL.", _EXAMPLE) from e
-    if url.get_backend_name() not in ("postgresql", "postgres"):
-        raise FinetuneError(f"MEDLOUPE_STUDIES names the database {url.get_backend_name()!r}.", _EXAMPLE)
-    url = url.set(drivername="postgresql+psycopg")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of signs of life
-        try:
-            storage = optuna.storages.RDBStorage(
-                url.render_as_string(hide_password=False),
-                # asked a few times a minute: a connection each time outlives a database that was restarted
-                engine_kwargs={"poolclass": NullPool, "connect_args": {"connect_timeout": 10}},
-                heartbeat_interval=_HEARTBEAT,
-                grace_period=_GRACE,
-                heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(max_retry=_RETRIES),
-            )
-        except ImportError as e:
-            raise ExtraError("What reaches PostgreSQL is not installed.", "pip install 'medloupe[postgres]'") from e
-        except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as e:
-            told = url.render_as_string(hide_password=True)
-            raise FinetuneError(f"The database of shared searches, {told}, cannot be reached.", _EXAMPLE) from e
-    return optuna.create_study(
-        storage=storage,
-        study_name=name,
-        direction="maximize",
-        sampler=optuna.samplers.TPESampler(n_startup_trials=_STARTUP),
-        pruner=optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=_REDUCTION),
-        load_if_exists=True,
-    )
-
-
-def read_plan(name: str) -> dict[str, Any] | None:
-    """Give the size of all trials of a study, where a program has measured it already."""
-    plan = open_study(name).user_attrs.get("plan")
-    return None if plan is None else dict(plan)
-
-
-def agree_on_plan(name: str, measured: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the size of all trials as the first program of a study measured it, which may be this one."""
-    study = open_study(name)
-    study.set_user_attr("plan", study.user_attrs.get("plan") or dict(measured))
-    return dict(study.user_attrs["plan"])
+log = logging.getLogger("medloupe.training")
 
 
 def search_together(
@@ -183,8 +101,7 @@ def search_together(
         for _ in pool.run(due()):
             say("searching", min(100, round(100 * (time.perf_counter() - began) / max(setup.budget, 1e-9))), 100)
     numbers = [trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()]
-    write_atomically(ended, json.dumps(numbers).encode())
-    return _read_trials(study, usual, setup, set(numbers))
+    return _read_trials(study, usual, setup, set(_keep_first(ended, numbers)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,11 +125,25 @@ class StudyWorker:
     def __call__(self) -> Callable[[int], None]:
         """Give what runs one."""
         study = open_study(self.name)
+        return lambda _: self._run(study)
 
-        def run(_: int) -> None:
+    def _run(self, study: optuna.Study) -> None:
+        """Run a trial; one that is lost with the database, or was given to another worker meanwhile, is let go."""
+        import optuna
+        from sqlalchemy.exc import SQLAlchemyError
+
+        try:
             study.optimize(self._try, n_trials=1, catch=(FinetuneError,))
-
-        return run
+        except (optuna.exceptions.OptunaError, SQLAlchemyError) as e:
+            lost: Exception = e
+        except ValueError as e:
+            if "Cannot tell" not in str(e):  # as Optuna says of a trial that was taken for lost
+                raise
+            lost = e
+        else:
+            return
+        log.warning("A trial was lost: %s. Others are tried.", type(lost).__name__)
+        time.sleep(_PAUSE)
 
     def _try(self, trial: optuna.Trial) -> float:
         import optuna
@@ -245,9 +176,13 @@ class StudyWorker:
         return auc
 
     def _train(self, trial: optuna.Trial, job: Job) -> FinishedJob:
+        setup, place = self.setup, self.setup.folder / job.name
+        with exclusive_lock(setup.folder / f"{job.name}.lock"):  # of one that was taken for lost, and was not
+            return self._train_alone(trial, job, place, setup)
+
+    def _train_alone(self, trial: optuna.Trial, job: Job, place: Path, setup: TrialSetup) -> FinishedJob:
         import optuna
 
-        setup, place = self.setup, self.setup.folder / job.name
         write_job(place, job, setup.inputs, setup.features.data.targets, setup.features.data.task)
         process = start_job(place, threads())
         assert process.stdout
@@ -256,9 +191,7 @@ class StudyWorker:
                 word, *rest = line.split() or ("",)
                 if word == "epoch":
                     epoch, loss = int(rest[0]), float(rest[1])
-                    trial.report(-loss, epoch)
-                    behind = trial.should_prune()  # asked always: it notes for others how far this one came
-                    if behind and epoch < setup.epochs and _count_ended(trial.study) >= _STARTUP:
+                    if _fell_behind(trial, epoch, loss) and epoch < setup.epochs:
                         raise optuna.TrialPruned
             status = process.wait()
         finally:
@@ -269,8 +202,29 @@ class StudyWorker:
         return read_result(place)
 
 
-def _count_ended(study: optuna.Study) -> int:
-    return sum(trial.state.is_finished() for trial in study.get_trials(deepcopy=False))
+def _keep_first(path: Path, numbers: list[int]) -> list[int]:
+    """Write numbers, and read what stands there: of programs that share a folder, what the first one wrote."""
+    part = path.with_name(f"{path.name}.{os.getpid()}")
+    part.write_text(json.dumps(numbers))
+    with suppress(FileExistsError):
+        os.link(part, path)
+    part.unlink()
+    return json.loads(path.read_text())
+
+
+def _fell_behind(trial: optuna.Trial, epoch: int, loss: float) -> bool:
+    """Tell others how far a trial came, and whether it is to end; it is not while the database cannot be reached."""
+    import optuna
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        trial.report(-loss, epoch)
+        behind = trial.should_prune()  # asked always: it notes for others how far this one came
+        ended = sum(each.state.is_finished() for each in trial.study.get_trials(deepcopy=False))
+    except (optuna.exceptions.StorageInternalError, SQLAlchemyError) as e:
+        log.warning("Epoch %d of trial %d was not told: %s", epoch, trial.number, type(e).__name__)
+        return False
+    return behind and ended >= STARTUP
 
 
 def _read_trials(study: optuna.Study, usual: Recipe, setup: TrialSetup, numbers: set[int]) -> list[TriedRecipe]:
