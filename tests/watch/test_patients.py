@@ -16,6 +16,7 @@ from clinic import add_people
 from live import running
 from medloupe.accounts.log import AuditLog
 from medloupe.erasure.eraser import Eraser
+from medloupe.errors import UnknownError
 from medloupe.metrics.drift import BATCH
 from medloupe.model.drift import fit_patients, fit_reference, observe
 from medloupe.model.gaussian import Gaussian
@@ -149,15 +150,22 @@ def test_whose_it_is_is_kept_as_a_hash_and_forgotten_with_the_patient(home: Path
 
             told = [ask(n, **{"Medloupe-Patient": "P-47110815"}) for n in range(2)]
             unknown = ask(2)
-            odd = ask(3, **{"Medloupe-Patient": "x" * 101})
+            odd = ask(3, **{"Medloupe-Patient": "Å-7".encode()})
+            for wrong in ("x" * 101, "P\x001"):
+                refused = client.get("/api/v1/models", headers={"Medloupe-Patient": wrong})
+                assert (refused.status_code, refused.json()["error"]) == (400, "bad_patient")
             sent = ask(4)
             files = {"image": ("p.png", png(generated.tissue(8804, True)))}
             where = f"/api/v1/predictions/{sent}/review"
+            refused = client.post(where, files=files, data={"basis": "curiosity", "patient": "P-0816"})
+            assert refused.status_code in (409, 422), refused.text
+            with transaction(Store(home).engine) as session:
+                assert session.scalars(select(PredictionRow.patient).where(PredictionRow.id == sent)).one() is None
             case = client.post(where, files=files, data={"basis": "consent", "patient": "P-0815"})
             assert case.status_code == 201, case.text
         with live.client(headers={"Authorization": f"Bearer {tokens['ada']}"}) as admin:
             (board,) = (c for c in admin.get("/api/v1/watch").json()["checkups"] if c["model"] == "spots")
-            assert sum(site["told"] for site in board["sites"]) == 3
+            assert sum(site["told"] for site in board["sites"]) == 3, "not who is contested"
             assert sum(site["pictures"] for site in board["sites"]) == 5
             figures = admin.get("/metrics").text
             page = admin.get("/watch").text
@@ -167,8 +175,7 @@ def test_whose_it_is_is_kept_as_a_hash_and_forgotten_with_the_patient(home: Path
     with transaction(store.engine) as session:
         whose = {row.id: row.patient for row in session.scalars(select(PredictionRow))}
     known = keyed_hash(store.engine, "P-47110815")
-    assert [whose[id] for id in (*told, unknown, odd)] == [known, known, None, None]
-    assert whose[sent] == keyed_hash(store.engine, "P-0815"), "who sends it for review may say so, too"
+    assert [whose[id] for id in (*told, unknown, odd, sent)] == [known, known, None, keyed_hash(store.engine, "Å-7"), None]
     with sqlite3.connect(home / "medloupe.sqlite") as opened:
         assert "P-47110815" not in "\n".join(opened.iterdump())
     assert all("P-47110815" not in str(line) for line in AuditLog(store.engine).entries())
@@ -177,6 +184,8 @@ def test_whose_it_is_is_kept_as_a_hash_and_forgotten_with_the_patient(home: Path
     with transaction(store.engine) as session:
         left = set(session.scalars(select(PredictionRow.id)))
     assert left == {unknown, odd, sent}
+    with pytest.raises(UnknownError):
+        Eraser(store).forget("P-0816", by="ada")
     (again,) = Eraser(store).forget_again([keyed_hash(store.engine, "P-0815")], by="ada") or (None,)
     assert again is not None
     with transaction(store.engine) as session:

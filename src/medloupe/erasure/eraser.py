@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 
 from medloupe.erasure.caches import erase_from_caches
 from medloupe.erasure.files import erase_files
-from medloupe.erasure.finding import find_belongings, find_hashed, find_items, read_patient
+from medloupe.erasure.finding import find_belongings, find_hashed, find_items, list_hashed, read_patient
 from medloupe.erasure.nouns import Belongings, Receipt, TaughtVersion, add_counts
 from medloupe.erasure.order import Order, OrderFiles
 from medloupe.erasure.rows import count_open, erase_rows
@@ -118,8 +118,11 @@ class Eraser:
                 except UnknownError:  # gone with another one's, or only named in a log
                     continue
         with self._orders.alone():
-            if found := find_hashed(self._store, hashes):
-                done.append(self._begin(found, None, by))
+            self._resume()
+            for hashed in list_hashed(self._store, hashes):
+                found = find_hashed(self._store, hashed)
+                if found:  # else gone with another one's
+                    done.append(self._begin(found, None, by, hashed=hashed))
         return done
 
     def erase_items(self, dataset: str, ids: Sequence[str], *, by: str) -> Receipt:
@@ -178,9 +181,9 @@ class Eraser:
         trained = {v.made: v.pictures for v in list_holding(self._store.engine, found) if v.made is not None}
         return survey_versions(self._store, found.prefixes, trained)
 
-    def _begin(self, found: Belongings, patient: str | None, by: str) -> Receipt:
+    def _begin(self, found: Belongings, patient: str | None, by: str, *, hashed: str | None = None) -> Receipt:
         models = tuple(self._survey(found))
-        order = Order(id=secrets.token_hex(8), by=by[:64], patient=patient, found=found, models=models)
+        order = Order(id=secrets.token_hex(8), by=by[:64], patient=patient, hashed=hashed, found=found, models=models)
         self._orders.write(order)
         return self._carry_out(order)
 
@@ -193,6 +196,8 @@ class Eraser:
             found = order.found
             if order.patient is not None:  # what came meanwhile, too
                 found = found.with_more(find_belongings(self._store, order.patient))
+            elif order.hashed is not None:
+                found = found.with_more(find_hashed(self._store, order.hashed))
             models = _merge_models(order.models, self._survey(found))
             try:
                 done.append(self._carry_out(replace(order, found=found, models=models, resumed=True)))
@@ -216,7 +221,7 @@ class Eraser:
         jobs = [v.job for v in list_holding(engine, order.found) if v.job is not None]
         order = replace(order, stopped=tuple(sorted({*order.stopped, *stop_trainings(engine, jobs, by=order.by)})))
         self._orders.write(order)
-        patient = None if order.patient is None else keyed_hash(engine, order.patient)
+        patient = order.hashed if order.patient is None else keyed_hash(engine, order.patient)
         action = ERASED if patient is None else BEGUN
         with transaction(engine, write=True) as session:
             sets = select(DatasetRow.name).where(DatasetRow.id.in_(list(order.found.items)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,61 +49,47 @@ def find_belongings(store: Store, patient: str) -> Belongings:
     """Find all that is kept of a patient.
 
     Ids are compared letter by letter. What was said in a data set to be of the same patient (joined) belongs to the
-    patient, and so does whatever has the same content, wherever it lies.
+    patient, and so does whatever has the same content, wherever it lies. An answer and the case made of it are one
+    content, even where the case keeps another file than was sent.
 
     Raises
     ------
     StorageError
         The database or the disk cannot be read.
     """
+    hashed = keyed_hash(store.engine, patient)
     with transaction(store.engine) as session:
         items, joined = _find_items(session, patient)
         digests = _read_digests(session, items)
-        named = (PredictionRow.alias == patient) | (PredictionRow.patient == keyed_hash(store.engine, patient))
-        answers = {row.id: row for row in session.scalars(select(PredictionRow).where(named))}
-        cases = {row.id: row for row in session.scalars(select(ReviewCaseRow).where(ReviewCaseRow.patient == patient))}
+        named = (PredictionRow.alias == patient) | (PredictionRow.patient == hashed)
+        told = set(session.scalars(select(PredictionRow.id).where(named)))
+        told |= set(session.scalars(select(ReviewCaseRow.prediction_id).where(ReviewCaseRow.patient == patient)))
         uploads, unread = _find_uploads(session, patient)
-    digests |= {row.digest for row in (*answers.values(), *cases.values())}
     parts = (store.home / "datasets" / "uploads" / f"{id}.part" for id in uploads)
     digests |= {sha256_of(path) for path in parts if path.is_file()}
     tagged, kept = _find_tagged(store.home, patient)
     with transaction(store.engine) as session:
-        named = _by(session, PredictionRow, PredictionRow.id, kept)
-        answers |= {row.id: row for row in named}
-        digests |= tagged | {row.digest for row in named}
-        digests.discard("")
-        for row in _by(session, DatasetItemRow, DatasetItemRow.digest, digests):
-            items.setdefault(row.dataset_id, set()).add(row.id)
-        wanted = select(DatasetVersionItemRow.item_id, DatasetVersionRow.dataset_id).join(
-            DatasetVersionRow, DatasetVersionItemRow.version_id == DatasetVersionRow.id
-        )
-        for part in _parts(digests):
-            for item, dataset in session.execute(wanted.where(DatasetVersionItemRow.digest.in_(part))):
-                items.setdefault(dataset, set()).add(item)
-        answers |= {row.id: row for row in _by(session, PredictionRow, PredictionRow.digest, digests)}
-        cases |= {row.id: row for row in _by(session, ReviewCaseRow, ReviewCaseRow.digest, digests)}
-        cases |= {row.id: row for row in _by(session, ReviewCaseRow, ReviewCaseRow.prediction_id, answers)}
-        return Belongings(
-            digests=frozenset(digests | {row.digest for row in cases.values()} - {""}),
-            items={dataset: sorted(ids) for dataset, ids in items.items()},
-            answers={id: row.kept or "" for id, row in answers.items()},
-            cases=sorted(cases),
-            uploads=sorted(uploads),
-            joined=joined,
-            unread=unread,
-        )
+        found = _find_alike(session, hashed, told | kept, digests | tagged, items)
+    return replace(found, uploads=sorted(uploads), joined=joined, unread=unread)
 
 
-def find_hashed(store: Store, hashes: Collection[str]) -> Belongings:
-    """Find answers of whose patients nothing but keyed hashes is kept, with the review cases made of them."""
+def list_hashed(store: Store, hashes: Collection[str]) -> list[str]:
+    """List those of the keyed hashes of patients under which answers are kept."""
     with transaction(store.engine) as session:
-        answers = {row.id: row for row in _by(session, PredictionRow, PredictionRow.patient, hashes)}
-        cases = list(_by(session, ReviewCaseRow, ReviewCaseRow.prediction_id, answers))
-        return Belongings(
-            digests=frozenset({row.digest for row in cases} - {""}),
-            answers={id: row.kept or "" for id, row in answers.items()},
-            cases=sorted(row.id for row in cases),
-        )
+        return sorted({row.patient for row in _by(session, PredictionRow, PredictionRow.patient, hashes)})
+
+
+def find_hashed(store: Store, hashed: str) -> Belongings:
+    """Find all that is kept of a patient of whom nothing but a keyed hash is, beginning at the answers that have it.
+
+    Raises
+    ------
+    StorageError
+        The database cannot be read.
+    """
+    with transaction(store.engine) as session:
+        told = set(session.scalars(select(PredictionRow.id).where(PredictionRow.patient == hashed)))
+        return _find_alike(session, hashed, told, set(), {})
 
 
 def find_items(store: Store, dataset: str, ids: Sequence[str]) -> Belongings:
@@ -116,6 +103,69 @@ def find_items(store: Store, dataset: str, ids: Sequence[str]) -> Belongings:
             row.digest for row in _by(session, DatasetItemRow, DatasetItemRow.digest, elsewhere) if row.id not in own
         }
     return Belongings(digests=frozenset(alike - spare), items={dataset: sorted(own)} if own else {})
+
+
+def _find_alike(
+    session: Session, hashed: str, told: set[str], digests: set[str], items: Mapping[str, set[str]]
+) -> Belongings:
+    """Find what belongs to a patient by content, and by an answer and its case being of one recording.
+
+    The file of an ECG's case is another than was sent, so that what is found by one of the two has the other's content
+    searched, too, until nothing more is found. What has the patient's content is found whomever it names; but where it
+    names another patient and not this one, the search does not go on from it.
+
+    Parameters
+    ----------
+    hashed : str
+        The patient's keyed hash.
+    told : set of str
+        Answers known to be the patient's, by id; also those of cases that are, even where the answer is gone.
+    digests : set of str
+        Content known to be the patient's.
+    items : mapping of str to set of str
+        Items known to be the patient's, by data set.
+    """
+    own, searched = digests - {""}, set[str]()
+    answers: dict[str, PredictionRow] = {}
+    cases: dict[str, ReviewCaseRow] = {}  # by the answer's id
+    known, fresh = set[str](), told
+    while fresh or own - searched:
+        known |= fresh
+        answers |= {row.id: row for row in _by(session, PredictionRow, PredictionRow.id, fresh)}
+        cases |= {row.prediction_id: row for row in _by(session, ReviewCaseRow, ReviewCaseRow.prediction_id, fresh)}
+        for id in fresh:
+            pair = [row for row in (answers.get(id), cases.get(id)) if row is not None]
+            names = _read_names(session, answers.get(id), cases.get(id))
+            if id in told or not names or hashed in names:
+                own |= {row.digest for row in pair} - {""}
+        left = own - searched
+        searched |= left
+        alike = {row.id for row in _by(session, PredictionRow, PredictionRow.digest, left)}
+        alike |= {row.prediction_id for row in _by(session, ReviewCaseRow, ReviewCaseRow.digest, left)}
+        fresh = alike - known
+    found = {dataset: set(ids) for dataset, ids in items.items()}
+    for row in _by(session, DatasetItemRow, DatasetItemRow.digest, own):
+        found.setdefault(row.dataset_id, set()).add(row.id)
+    wanted = select(DatasetVersionItemRow.item_id, DatasetVersionRow.dataset_id).join(
+        DatasetVersionRow, DatasetVersionItemRow.version_id == DatasetVersionRow.id
+    )
+    for part in _parts(own):
+        for item, dataset in session.execute(wanted.where(DatasetVersionItemRow.digest.in_(part))):
+            found.setdefault(dataset, set()).add(item)
+    return Belongings(
+        digests=frozenset(own | {row.digest for row in (*answers.values(), *cases.values())} - {""}),
+        items={dataset: sorted(ids) for dataset, ids in found.items()},
+        answers={id: row.kept or "" for id, row in answers.items()},
+        cases=sorted(row.id for row in cases.values()),
+    )
+
+
+def _read_names(session: Session, answer: PredictionRow | None, case: ReviewCaseRow | None) -> set[str]:
+    """Read the keyed hashes of the patients whom an answer and its case name."""
+    names = {answer.patient} if answer is not None and answer.patient else set[str]()
+    if case is not None and case.patient:
+        names.add(keyed_hash(session.connection(), case.patient))
+    return names
 
 
 def _find_items(session: Session, patient: str) -> tuple[dict[str, set[str]], int]:

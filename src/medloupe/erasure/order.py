@@ -22,7 +22,15 @@ LOCK_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """A deletion under way. patient: whose id, until it is complete; None of single pictures of a data set."""
+    """A deletion under way.
+
+    Attributes
+    ----------
+    patient
+        Whose id, until it is complete; None of single pictures of a data set, and where nobody knows more than a hash.
+    hashed
+        The patient's keyed hash, where nothing else is known of the id.
+    """
 
     id: str
     by: str
@@ -33,6 +41,7 @@ class Order:
     stopped: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     resumed: bool = False
+    hashed: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Give all fields, in types that JSON has."""

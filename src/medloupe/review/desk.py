@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from medloupe.data.modalities import ECGS, PICTURES
 from medloupe.ecg.recording_files import Source, join_bytes
@@ -21,7 +21,6 @@ from medloupe.review.tasks import is_placed, name_task
 from medloupe.serving.engine import ecg_storage
 from medloupe.serving.engine.service import Service
 from medloupe.serving.http.errors import HttpError
-from medloupe.store.chain import keyed_hash
 from medloupe.store.database import transaction
 from medloupe.store.dataset_nouns import DatasetClass, NewItem
 from medloupe.store.datasets import Datasets
@@ -32,7 +31,6 @@ from medloupe.store.tables import (
     DatasetVersionItemRow,
     DatasetVersionRow,
     FrozenTestItemRow,
-    PredictionRow,
 )
 
 if TYPE_CHECKING:
@@ -115,8 +113,6 @@ class ReviewDesk:
         else:
             data, size = keep_ecg(data, entry.answer["ecg"], self.service.parsers)
             answer["ecg"] = {name: value for name, value in entry.answer["ecg"].items() if name != "told"}
-        if patient is not None:
-            self._note_patient(entry.id, patient)
         said = {"right": entry.right, "labels": list(entry.labels)} if entry.commented else None
         return self.queue.add(
             data,
@@ -133,13 +129,6 @@ class ReviewDesk:
             wanted=2 if self.double else 1,
             by=person.name,
         )
-
-    def _note_patient(self, id: str, patient: str) -> None:
-        """Note whose an answer is, as a keyed hash, where its request had not said so."""
-        hashed = keyed_hash(self.service.engine, patient)
-        with transaction(self.service.engine, write=True) as session:
-            unknown = (PredictionRow.id == id, PredictionRow.patient.is_(None))
-            session.execute(update(PredictionRow).where(*unknown).values(patient=hashed))
 
     def checkup(self, name: str, version: int | None) -> CheckUp | None:
         """Find the check-up that answered, or the one that answers under its name now; None where there is none."""

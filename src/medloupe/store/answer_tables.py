@@ -32,7 +32,7 @@ class PredictionRow(Base):
     site
         Where it was asked, as the request says, or None.
     patient
-        A keyed hash of whose picture it is, where the request or the person who sent it for review said so, or None.
+        A keyed hash of whose picture it is, where the request said so, or None.
     ms
         Milliseconds that the answer took, or None.
     pilot
