@@ -85,3 +85,61 @@ def test_pieces_with_gaps_are_refused():
     data[192:197] = b"EDF+D"
     with pytest.raises(SignalError, match="gaps"):
         read(bytes(data), "a.edf")
+
+
+FIELDS = {"physical min": 104, "physical max": 112, "digital min": 120, "digital max": 128}  # bytes before, a channel
+
+
+def rewritten(data: bytes, channel: int, **fields: str) -> bytes:
+    """Of an EDF file: what the header says of a channel replaced."""
+    made, count = bytearray(data), int(data[252:256])
+    for name, text in fields.items():
+        at = 256 + FIELDS[name.replace("_", " ")] * count + 8 * channel
+        made[at : at + 8] = text.encode("latin-1").ljust(8)
+    return bytes(made)
+
+
+UNSCALED = {
+    "a decimal comma": {"physical_min": "-3,5", "physical_max": "3,5"},
+    "no physical range": {"physical_min": "0", "physical_max": "0"},
+    "no digital range": {"digital_min": "5", "digital_max": "5"},
+    "digits with a point": {"digital_min": "-32768.0"},
+    "nothing": {"digital_max": ""},
+    "not a number": {"physical_max": "nan"},
+    "endless": {"physical_max": "1e400"},
+    "beyond all numbers": {"physical_min": "-9e307", "physical_max": "1.7e308"},
+    "a hard blank": {"physical_max": "3500\xa0"},
+}
+
+
+@pytest.mark.parametrize("bdf", [False, True])
+@pytest.mark.parametrize("what", UNSCALED)
+def test_a_channel_whose_scale_is_not_told_is_refused(what: str, bdf: bool):
+    data = edf(SIGNAL, bdf=bdf)
+    with pytest.raises(SignalError, match="does not tell the scale of 'ECG II'"):
+        read(rewritten(data, 1, **UNSCALED[what]), "a.edf")
+    breathing = read(rewritten(data, 2, **UNSCALED[what]), "a.edf")  # which is not asked about
+    np.testing.assert_array_equal(breathing.samples, read(data, "a.edf").samples)
+
+
+def test_a_lone_channel_needs_a_scale():
+    with pytest.raises(SignalError, match="does not tell the scale of 'channel 1'"):
+        read(rewritten(written(channel("channel 1", "")), 0, physical_min="0", physical_max="0"), "a.edf")
+
+
+def test_numbers_with_blanks_and_signs_are_numbers():
+    data = edf(SIGNAL, unit="mV")
+    lows = (float(data[256 + 104 * 3 : 256 + 104 * 3 + 8]), float(data[256 + 112 * 3 : 256 + 112 * 3 + 8]))
+    spelt = rewritten(data, 0, physical_min=f" {lows[0]:+.4f}", physical_max=f"{lows[1]:+.4f}", digital_max=" +32767")
+    np.testing.assert_allclose(read(spelt, "a.edf").samples, read(data, "a.edf").samples, atol=1e-3)
+
+
+@pytest.mark.parametrize("told", ["1026", "768", "-1", "x"])
+def test_a_header_of_another_length_is_refused(told: str):
+    data = bytearray(edf(SIGNAL))
+    assert data[184:192] == b"1024    "
+    data[184:192] = told.encode().ljust(8)
+    with pytest.raises(
+        SignalError, match="damaged" if told == "x" else f"header has {told} bytes; 3 channels take 1024"
+    ):
+        read(bytes(data), "a.edf")

@@ -11,6 +11,7 @@ import pytest
 from ecgmaker import ecg, even
 from ecgwriters import wfdb_record
 from medloupe.ecg.files import read_ecg
+from medloupe.ecg.recording_files import group_files
 from medloupe.ecg.wfdb import aami_class, read_annotations, read_header
 from medloupe.errors import SignalError
 
@@ -145,3 +146,12 @@ def test_counts_are_asked_for_their_gain_and_take_it():
         read_ecg(files)
     told = read_ecg(files, gain=200)
     assert np.allclose(told.samples[0], np.frombuffer(DAT, "<i2") / 200)
+
+
+@pytest.mark.parametrize("gain", ["e5", "-e5", ".e5", "1e400", "-1e400"])
+def test_a_gain_that_is_no_number_is_no_header(gain: str):
+    header = f"r 1 360\nr.dat 16 {gain}/mV 11 0 0 0 0 II\n".encode()
+    with pytest.raises(SignalError, match="where the gain stands"):
+        read_header(header, "r.hea")
+    sent = [("r.hea", header), ("r.dat", DAT)]
+    assert group_files(sent) == [("r.hea", {"r.hea": header, "r.dat": DAT})], "refused when it is read"

@@ -196,6 +196,41 @@ def test_edf(both: Both, bdf: bool, unit: str) -> None:
     both.same("ecg12", {"r.edf": ecgwriters.edf(ecgmodels.standard(7, True, rate=250), bdf=bdf, unit=unit)})
 
 
+EDF_FIELDS = {"physical min": 104, "physical max": 112, "digital min": 120, "digital max": 128}  # bytes before
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        ({"physical min": b"-3,5", "physical max": b"3,5"}, "elsewhere"),
+        ({"physical min": b"0", "physical max": b"0"}, "elsewhere"),
+        ({"digital min": b"7", "digital max": b"7"}, "elsewhere"),
+        ({"digital min": b"-32768.0"}, "elsewhere"),
+        ({"digital max": b"3.2767e4"}, "elsewhere"),
+        ({"physical max": b"1e400"}, "elsewhere"),
+        ({"physical min": b"-9e307", "physical max": b"1.7e308"}, "elsewhere"),
+        ({"physical max": b"3500\xa0"}, "elsewhere"),
+        ({"bytes": b"3842"}, "header"),
+        ({"bytes": b"256"}, "header"),
+        ({"bytes": b""}, "header"),
+        ({"digital min": b" -32768", "digital max": b"+32767"}, ""),
+    ],
+)
+def test_edf_without_a_scale_or_with_another_header_is_read_by_neither(
+    both: Both, fields: Mapping[str, bytes], code: str
+) -> None:
+    data = bytearray(ecgwriters.edf(ecgmodels.standard(7, True, rate=250)))
+    for name, text in fields.items():
+        at = 184 if name == "bytes" else 256 + EDF_FIELDS[name] * int(data[252:256])
+        data[at : at + 8] = text.ljust(8)
+    files = {"r.edf": bytes(data)}
+    if not code:
+        both.same("ecg12", files)
+        return
+    assert isinstance(both.told("ecg12", files), str)
+    assert both.browser("ecg12", files)["unreadable"] == f"ecg_{code}"
+
+
 @pytest.mark.parametrize("mains", [50.0, 60.0])
 def test_mains_hum_and_wander(both: Both, tmp_path: Path, mains: float) -> None:
     beats = ecgmaker.even(10, bpm=70, spread=0.05, seed=2)
@@ -252,6 +287,8 @@ DAT = np.round(1000 * ecgmodels.recording(1, 4, 360, ("II",)).samples[0]).astype
         ("r 1 360\nr.dat 16 200/adu 11 0 0 0 0 II\n", "scale"),
         ("r 1 360\nr.dat 16 20000000/mV 11 0 0 0 0 II\n", "lead_flat"),
         ("r 1 360\nr.dat 16 1/mV 11 0 0 0 0 II\n", "lead_huge"),
+        ("r 1 360\nr.dat 16 e5/mV 11 0 0 0 0 II\n", "header"),
+        ("r 1 360\nr.dat 16 1e400/mV 11 0 0 0 0 II\n", "header"),
         ("r 1 360\nr.dat 16 1000/mV 11 0 0 0 0 II\n", ""),
     ],
 )

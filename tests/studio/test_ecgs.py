@@ -6,6 +6,7 @@ import io
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import httpx
 import numpy as np
@@ -85,6 +86,21 @@ def test_each_format_is_taken_in(client: httpx.Client, tmp_path: Path) -> None:
     for item in items:
         small = client.get(f"/api/v1/datasets/{id}/items/{item['id']}/picture")
         assert small.content.startswith(b"\xff\xd8"), item["file"]
+
+
+def test_an_ecg_is_drawn_whatever_its_file_is_called(client: httpx.Client) -> None:
+    """A control character is no part of an XML document, not even escaped."""
+    id = new(client, "Names", ROLES, task="ecg")
+    for k, name in enumerate(("a\x01b.edf", "<&>\ufffe.edf")):
+        sent = send(client, id, name, ecgwriters.edf(recording("sinus", 40 + k)), "sinus")
+        assert sent.status_code == 201 and sent.json()["state"] == "taken", sent.text
+    items = client.get(f"/api/v1/datasets/{id}/items").json()["items"]
+    assert len(items) == 2
+    for item in items:
+        drawn = client.get(f"/studio/{id}/labels/{item['id']}/picture")
+        assert drawn.headers["content-type"].startswith("image/svg+xml")
+        svg = ElementTree.fromstring(drawn.content)
+        assert svg.get("aria-label") == "ECG"
 
 
 def test_what_is_no_ecg_is_refused(client: httpx.Client, tmp_path: Path) -> None:

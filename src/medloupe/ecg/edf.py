@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import warnings
+from typing import TYPE_CHECKING
 
 from medloupe.ecg.channels import Channel, assemble_signal, check_size, choose_rate
 from medloupe.ecg.signal import Signal, lead_name, missing_package
 from medloupe.ecg.units import is_counts, unit_in_millivolts
 from medloupe.errors import SignalError
+
+if TYPE_CHECKING:
+    from edfio import BdfSignal, EdfSignal
 
 _FIELDS = 256  # bytes of header, of the file and of each channel
 _MOST_CHANNELS = 512
@@ -57,6 +62,7 @@ def read(data: bytes, name: str, *, gain: float | None = None) -> Signal:
                 "Export the ECG leads.",
             )
         for signal in heart:
+            _check_scale(name, signal)
             check_size(name, len(heart), len(signal.digital), signal.sampling_frequency)
         made = [Channel(s.label, s.physical_dimension.strip(), s.data) for s in heart]
     channels, rate, notes = choose_rate(made, [s.sampling_frequency for s in heart])
@@ -66,6 +72,22 @@ def read(data: bytes, name: str, *, gain: float | None = None) -> Signal:
 def _is_voltage(unit: str) -> bool:
     """Tell whether a unit may be that of an ECG: a voltage, a converter's counts, or none told."""
     return not unit or unit_in_millivolts(unit) is not None or is_counts(unit)
+
+
+def _check_scale(name: str, signal: EdfSignal | BdfSignal) -> None:
+    """Check that a channel's numbers can be scaled; edfio gives them as they are stored where they cannot."""
+    try:
+        low, high = signal.physical_min, signal.physical_max
+        least, most = signal.digital_min, signal.digital_max
+        gain = (high - low) / (most - least)
+    except (ValueError, ZeroDivisionError):
+        gain = math.nan
+    if gain == 0 or not math.isfinite(gain):
+        raise SignalError(
+            f"{name} does not tell the scale of {signal.label!r}: its physical minimum and maximum must be numbers "
+            "that differ, with a decimal point, and its digital ones whole numbers that differ.",
+            "Export it again, or as CSV with the unit in the names of the columns.",
+        )
 
 
 def _check(data: bytes, name: str, width: int) -> None:
@@ -87,6 +109,11 @@ def _check(data: bytes, name: str, width: int) -> None:
     count, records = number(252, 4), number(236, 8)
     if not 1 <= count <= _MOST_CHANNELS or len(data) < _FIELDS * (count + 1):
         raise SignalError(f"{name} says it has {count} channels; 1 to {_MOST_CHANNELS} are read.", "Copy it again.")
+    if (told := number(184, 8)) != _FIELDS * (count + 1):
+        raise SignalError(
+            f"{name} says that its header has {told} bytes; {count} channels take {_FIELDS * (count + 1)}.",
+            "Copy it again, or export it again.",
+        )
     samples = [number(_FIELDS + 216 * count + 8 * k, 8) for k in range(count)]
     there = len(data) - _FIELDS * (count + 1)
     if min(samples) < 0 or max(records, 1) * sum(samples) * width > there:

@@ -5,6 +5,7 @@ It is untrusted: it names no file but one beside it, and claims no more than is 
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -142,7 +143,7 @@ def _parse_line(line: str, name: str) -> SignalLine:
     told = _GAIN.fullmatch(first)
     if first and told is None:
         raise SignalError(f"{name} has {first[:40]!r} where the gain stands.", "Expected such as 200(1024)/mV.")
-    gain = float(told[1]) if told and told[1] not in ("", "-", ".", "-.") else 0.0
+    gain = _parse_gain(told[1], name) if told and told[1] not in ("", "-", ".", "-.") else 0.0
     # Resolution, zero, first sample, checksum and block size are numbers; what comes after them is the name.
     numbers: list[int] = []
     while len(numbers) < 5 and (found := rest.split(None, 1)) and _WHOLE.fullmatch(found[0]):
@@ -162,3 +163,14 @@ def _parse_line(line: str, name: str) -> SignalLine:
         initial=numbers[2] if len(numbers) > 2 else 0,
         name=rest.strip(),
     )
+
+
+def _parse_gain(text: str, name: str) -> float:
+    """Read a gain; raise SignalError where it is no number, as "e5", or none that can be held, as "1e400"."""
+    try:
+        gain = float(text)
+    except ValueError:
+        gain = math.nan
+    if not math.isfinite(gain):
+        raise SignalError(f"{name} has {text[:40]!r} where the gain stands.", "Expected such as 200(1024)/mV.")
+    return gain

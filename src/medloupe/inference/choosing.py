@@ -178,8 +178,9 @@ class AutoPredictor:
         model = self._beside[name]
         asked = self._predictors.setdefault(name, Predictor(model, network_threads=self._threads))
         asked.photo = self.photo
-        near = None if model.novelty is None else model.novelty.nearness(asked.embedding(source))
-        return self._opinion(name, asked.predict(source, file=file, heatmap=heatmap), near)
+        prediction, embedding = asked.judge(source, file=file, heatmap=heatmap)
+        near = None if model.novelty is None or embedding is None else model.novelty.nearness(embedding)
+        return self._opinion(name, prediction, near)
 
     def _opinion(self, name: str, prediction: Prediction, near: Nearness | None) -> Opinion:
         return Opinion(prediction=prediction, decision=self._decisions[name], applies=self._applies[name], near=near)

@@ -52,7 +52,7 @@ class ComposedPredictor(Predictor):
         Where the detector refuses the picture, nothing is asked. Things are cropped from the picture's own pixels, or
         from FULL_SIDE of them where it is larger.
         """
-        found, full, where = self._predict(image, given, file=file, heatmap=heatmap, photo=photo)
+        found, full, where, _ = self._predict(image, given, file=file, heatmap=heatmap, photo=photo)
         if found.state in ("refused", "unusable") or full is None or found.size is None:
             return found.in_photograph(where)
         began = time.perf_counter()

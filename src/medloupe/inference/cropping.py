@@ -80,7 +80,7 @@ class CroppingPredictor(Predictor):
         """
         began = time.perf_counter()
         name = file or (str(image) if isinstance(image, (str, Path)) else "")
-        found, full, where = self._predict(image, None, file=name, heatmap=False, photo=photo)
+        found, full, where, _ = self._predict(image, None, file=name, heatmap=False, photo=photo)
         timings = {"finding": 1000 * (time.perf_counter() - began)}
         finder = self.model.name
         if found.state in ("refused", "unusable") or full is None or found.size is None:

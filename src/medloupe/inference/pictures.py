@@ -116,8 +116,18 @@ class Predictor:
         MedloupeError
             When the model has no such input.
         """
-        prediction, _, where = self._predict(image, given, file=file, heatmap=heatmap, photo=photo)
+        prediction, _, where, _ = self._predict(image, given, file=file, heatmap=heatmap, photo=photo)
         return prediction.in_photograph(where)
+
+    def judge(
+        self, image: str | Path | bytes | np.ndarray, *, file: str = "", heatmap: bool = False
+    ) -> tuple[Prediction, np.ndarray | None]:
+        """Answer as `predict` does; also give the embedding (D,) by which the image was judged, None without any.
+
+        That is the image's own, or where a detector looked at it in tiles that of one of these.
+        """
+        prediction, _, where, embedding = self._predict(image, None, file=file, heatmap=heatmap, photo=None)
+        return prediction.in_photograph(where), embedding
 
     def _predict(
         self,
@@ -127,10 +137,11 @@ class Predictor:
         file: str,
         heatmap: bool,
         photo: PhotoRequest | None,
-    ) -> tuple[Prediction, np.ndarray | None, Photo | None]:
+    ) -> tuple[Prediction, np.ndarray | None, Photo | None, np.ndarray | None]:
         """Answer as `predict` does, with boxes in pixels of the picture that was looked at.
 
-        Also given: that picture in full, uint8 (F, F, 3), where it was looked at so, and where it lay in a photograph.
+        Also given: that picture in full, uint8 (F, F, 3), where it was looked at so, where it lay in a photograph, and
+        the embedding (D,) by which it was judged.
         """
         beside = self._beside(given or {})
         started = time.perf_counter()
@@ -175,7 +186,7 @@ class Predictor:
             tiling=tiling,
             cropped=self.cropped,
         )
-        return prediction, full, None if picture is None else picture.photo
+        return prediction, full, None if picture is None else picture.photo, embedding
 
     def _look_large(
         self, full: np.ndarray, size: tuple[int, int], whole: np.ndarray, embedding: np.ndarray | None

@@ -163,7 +163,7 @@ class Intake:
 
     def draw_large(self, item: DatasetItem, data: bytes) -> str:
         """Draw an ECG as an <svg>, large enough to be told what it shows. Raises ImageError, ExtraError."""
-        return draw_overview(self._parsers.read({bare_name(item.file): data}), item.file)
+        return draw_overview(self._parsers.read({bare_name(item.file): data}), "ECG")
 
     def _draw(self, file: str, data: bytes) -> bytes:
         """Read an ECG and draw a small picture of it. Raises ImageError, ExtraError."""

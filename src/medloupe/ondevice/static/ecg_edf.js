@@ -7,7 +7,7 @@ import { isCounts, unitInMillivolts } from "./ecg_units.js";
 
 const FIELDS = 256, MOST_CHANNELS = 512; // bytes of header, of the file and of each channel
 const WIDTHS = { label: 16, transducer: 80, unit: 8, physicalLow: 8, physicalHigh: 8, digitalLow: 8, digitalHigh: 8, filter: 80, samples: 8 };
-const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/;
+const NUMBER = /^[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?$/, DIGITS = /^[+-]?\d+$/, BLANKS = /^[ \t-\r]+|[ \t-\r]+$/g;
 
 /** Whether the first bytes are those of an EDF or a BDF file. */
 export function isEdf(bytes) {
@@ -21,6 +21,7 @@ export function readEdf(bytes, file, gain) {
   if (["EDF+D", "BDF+D"].includes(text(192, 5))) throw new Unreadable("ecg_gaps", { file });
   const count = wholeOf(text(252, 4), file), records = wholeOf(text(236, 8), file);
   if (!(count >= 1 && count <= MOST_CHANNELS) || bytes.length < FIELDS * (count + 1)) throw new Unreadable("ecg_short", { file });
+  if (wholeOf(text(184, 8), file) !== FIELDS * (count + 1)) throw new Unreadable("ecg_header", { file });
   const headers = readHeaders(text, count), lengths = headers.map(({ samples }) => wholeOf(samples, file)), total = lengths.reduce((a, b) => a + b, 0);
   const there = bytes.length - FIELDS * (count + 1);
   if (Math.min(...lengths) < 0 || Math.max(records, 1) * total * width > there) throw new Unreadable("ecg_short", { file });
@@ -41,7 +42,7 @@ function readHeaders(text, count) {
   let at = FIELDS;
   for (const [name, width] of Object.entries(WIDTHS))
     for (const header of headers) {
-      header[name] = text(at, width).replace(/\s+$/, "");
+      header[name] = name === "label" ? text(at, width).replace(/\s+$/, "") : text(at, width);
       at += width;
     }
   return headers;
@@ -58,9 +59,9 @@ function chooseHeart(signals, file) {
 
 function decode(bytes, { start, length, physicalLow, physicalHigh, digitalLow, digitalHigh }, { frames, total, width, from }) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), out = new Float64Array(frames * length);
-  const [low, high, least, most] = [floatOf(physicalLow), floatOf(physicalHigh), floatOf(digitalLow), floatOf(digitalHigh)];
-  if (least === most || low === high || !Number.isInteger(least) || !Number.isInteger(most)) throw new Unreadable("ecg_elsewhere");
+  const low = floatOf(physicalLow), high = floatOf(physicalHigh), least = floatOf(digitalLow, DIGITS), most = floatOf(digitalHigh, DIGITS);
   const gain = (high - low) / (most - least), offset = high / gain - most;
+  if (!gain || !Number.isFinite(gain)) throw new Unreadable("ecg_elsewhere"); // there is no scale
   for (let frame = 0, i = 0; frame < frames; frame++)
     for (let at = from + (frame * total + start) * width, k = 0; k < length; k++, at += width)
       out[i++] = ((width === 2 ? view.getInt16(at, true) : view.getUint16(at, true) | (view.getInt8(at + 2) << 16)) + offset) * gain;
@@ -73,8 +74,8 @@ function wholeOf(field, file) {
   return Number(text);
 }
 
-function floatOf(field) {
-  const text = field.trim();
-  if (!NUMBER.test(text) || !Number.isFinite(Number(text))) throw new Unreadable("ecg_elsewhere");
+function floatOf(field, form = NUMBER) {
+  const text = field.replace(BLANKS, "");
+  if (!form.test(text) || !Number.isFinite(Number(text))) throw new Unreadable("ecg_elsewhere");
   return Number(text);
 }

@@ -89,7 +89,7 @@ function parseLine(line, header) {
 
 function parseGain(text, bad) {
   const value = Number(text);
-  if (Number.isNaN(value)) throw bad();
+  if (!Number.isFinite(value)) throw bad();
   return value;
 }
 

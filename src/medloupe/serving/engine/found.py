@@ -11,6 +11,7 @@ import numpy as np
 from medloupe.model.boxes import FoundBox, name_boxes, score_logits
 from medloupe.model.large import LargeLook
 from medloupe.model.tiling import Tiling
+from medloupe.serving.engine.negatives import find_inverted
 
 if TYPE_CHECKING:
     from medloupe.imaging.sandbox.pool import Decoded
@@ -48,6 +49,11 @@ class PictureFindings:
     seen: NetworkOutput
     size: tuple[int, int]
     milliseconds: float = 0.0
+
+    def is_inverted(self, networks: Networks, checkup: CheckUp, decoded: Decoded) -> bool:
+        """Tell whether what was judged, of a picture or the picture, is inverted to the check-up, black for white."""
+        passes = {checkup.network_sha256: self.seen}
+        return bool(find_inverted(networks.forward, [checkup], passes, self.judged or decoded))
 
     def add_to(self, prediction: Prediction, decoded: Decoded | None) -> Prediction:
         """Add to an answer how the picture was looked at, and its size where boxes were looked for in it.

@@ -161,13 +161,15 @@ class Answerer:
         opinions: list[Opinion] = []
         inverted = bool(find_inverted(self.networks.forward, asked, passes, decoded))
         for checkup, given in zip(asked, known, strict=True):
-            if checkup.network_sha256 not in passes:  # it has a network of its own
-                own = self._decoders.decode(data, checkup.size, question.photo, checkup.full_above)
-                decodings[checkup.network_sha256] = own
-                passes[checkup.network_sha256] = self.networks.forward(checkup, own.pixels[None], maps=question.heatmap)
-            seen = passes[checkup.network_sha256]
+            network = checkup.network_sha256
+            alone = network not in passes  # it has a network of its own
+            if alone:
+                decodings[network] = self._decoders.decode(data, checkup.size, question.photo, checkup.full_above)
+                pixels = decodings[network].pixels[None]
+                passes[network] = self.networks.forward(checkup, pixels, maps=question.heatmap)
+            seen, own = passes[network], decodings[network]
             found = self.networks.apply_head(checkup, seen, 0)
-            places = find_places(self.networks, checkup, seen, decodings[checkup.network_sha256])
+            places = find_places(self.networks, checkup, seen, own)
             said = self.answer(
                 checkup,
                 places.seen.shared[0],
@@ -176,12 +178,12 @@ class Answerer:
                 question.file,
                 given,
                 measures,
-                inverted=inverted,
+                inverted=inverted or (alone and places.is_inverted(self.networks, checkup, own)),
                 boxes=places.boxes,
                 photo=decoded.photo,
             )
-            said = places.add_to(said, decodings[checkup.network_sha256])
-            nearness = None if checkup.novelty is None else checkup.novelty.nearness(seen.shared[0])
+            said = places.add_to(said, own)
+            nearness = None if checkup.novelty is None else checkup.novelty.nearness(places.seen.shared[0])
             looked.append(found)
             opinions.append(form_opinion(checkup, said, nearness))
         chosen = choose_answer(opinions, told)
@@ -248,7 +250,6 @@ class Answerer:
         at = time.perf_counter()
         found = self.networks.apply_head(checkup, seen, 0)
         places = find_places(self.networks, checkup, seen, decoded)
-        passes = {checkup.network_sha256: places.seen}
         prediction = self.answer(
             checkup,
             places.seen.shared[0],
@@ -257,7 +258,7 @@ class Answerer:
             question.file,
             known,
             decoded.measures,
-            inverted=bool(find_inverted(self.networks.forward, [checkup], passes, places.judged or decoded)),
+            inverted=places.is_inverted(self.networks, checkup, decoded),
             boxes=places.boxes,
             photo=decoded.photo,
             cropped=question.cropped,
