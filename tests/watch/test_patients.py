@@ -153,7 +153,7 @@ def test_whose_it_is_is_kept_as_a_hash_and_forgotten_with_the_patient(home: Path
             odd = ask(3, **{"Medloupe-Patient": "Å-7".encode()})
             for wrong in ("x" * 101, "P\x001"):
                 refused = client.get("/api/v1/models", headers={"Medloupe-Patient": wrong})
-                assert (refused.status_code, refused.json()["error"]) == (400, "bad_patient")
+                assert (refused.status_code, refused.json()["error"]["code"]) == (400, "bad_patient")
             sent = ask(4)
             files = {"image": ("p.png", png(generated.tissue(8804, True)))}
             where = f"/api/v1/predictions/{sent}/review"
@@ -175,7 +175,13 @@ def test_whose_it_is_is_kept_as_a_hash_and_forgotten_with_the_patient(home: Path
     with transaction(store.engine) as session:
         whose = {row.id: row.patient for row in session.scalars(select(PredictionRow))}
     known = keyed_hash(store.engine, "P-47110815")
-    assert [whose[id] for id in (*told, unknown, odd, sent)] == [known, known, None, keyed_hash(store.engine, "Å-7"), None]
+    assert [whose[id] for id in (*told, unknown, odd, sent)] == [
+        known,
+        known,
+        None,
+        keyed_hash(store.engine, "Å-7"),
+        None,
+    ]
     with sqlite3.connect(home / "medloupe.sqlite") as opened:
         assert "P-47110815" not in "\n".join(opened.iterdump())
     assert all("P-47110815" not in str(line) for line in AuditLog(store.engine).entries())
