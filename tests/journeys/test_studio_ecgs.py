@@ -98,6 +98,6 @@ def test_axe(tmp_path: Path, open_page: Any, axe: str, size: dict[str, Any], sch
         page.locator('[data-class="sinus"]').wait_for()
         picture = {"name": "no.png", "mimeType": "image/png", "buffer": b"\x89PNG\r\n\x1a\n" + b"0" * 40}
         page.locator('[data-class="sinus"] input[data-files]').set_input_files(picture)
-        playwright.expect(page.locator("ul[data-refusals]")).to_contain_text("no.png")
+        playwright.expect(page.locator("ul[data-refusals]")).to_contain_text("no.png", timeout=60_000)
         assert violations(page) == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
