@@ -151,7 +151,7 @@ def test_whose_it_is_is_kept_as_a_hash_and_forgotten_with_the_patient(home: Path
             told = [ask(n, **{"Medloupe-Patient": "P-47110815"}) for n in range(2)]
             unknown = ask(2)
             odd = ask(3, **{"Medloupe-Patient": "Å-7".encode()})
-            for wrong in ("x" * 101, "P\x001"):
+            for wrong in (b"x" * 101, "P\u200b1".encode()):  # too long; a space of no width
                 refused = client.get("/api/v1/models", headers={"Medloupe-Patient": wrong})
                 assert (refused.status_code, refused.json()["error"]["code"]) == (400, "bad_patient")
             sent = ask(4)
