@@ -101,7 +101,7 @@ class Metrics:
 
 def request_id(scope: Scope) -> str:
     """Return what the client calls its request, if that is fit for a log, else something new."""
-    told = next((v for k, v in scope["headers"] if k == b"x-request-id"), b"").decode("latin-1")
+    told = _read_header(scope, b"x-request-id").decode("latin-1")
     return told if _ID.fullmatch(told) else secrets.token_hex(8)
 
 
@@ -125,10 +125,7 @@ class Observe:
         state = scope.setdefault("state", {})
         state["request_id"] = id
         REQUEST_ID.set(id)
-        SITE.set(read_site(_read_header(scope, b"medloupe-site")))
-        patient = read_patient(next((v for k, v in scope["headers"] if k == b"medloupe-patient"), b""))
-        PATIENT.set(patient or "")
-        state["patient_unread"] = patient is None
+        SITE.set(read_site(_read_header(scope, b"medloupe-site").decode("latin-1")))
         if self._tracing is None or scope["path"] in QUIET:
             await self._answer(scope, receive, send, id, started)
             return
@@ -150,8 +147,10 @@ class Observe:
                 message = {**message, "headers": [*message.get("headers", ()), *extra]}
             await send(message)
 
+        patient = read_patient(_read_header(scope, b"medloupe-patient"))
+        PATIENT.set(patient or "")
         try:
-            if scope["state"]["patient_unread"]:  # taken for unknown, it could neither be counted nor be forgotten
+            if patient is None:  # taken for unknown, it could neither be counted nor be forgotten
                 await _json(answer, 400, _BAD_PATIENT.as_json())
             else:
                 await self.app(scope, receive, answer)
@@ -229,6 +228,6 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         logger.setLevel(level if name == "medloupe" else logging.WARNING)
 
 
-def _read_header(scope: Scope, name: bytes) -> str:
-    """Read a header of a request; "" where there is none."""
-    return next((value for key, value in scope["headers"] if key == name), b"").decode("latin-1")
+def _read_header(scope: Scope, name: bytes) -> bytes:
+    """Read a header of a request; b"" where there is none."""
+    return next((value for key, value in scope["headers"] if key == name), b"")

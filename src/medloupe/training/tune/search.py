@@ -34,7 +34,7 @@ from medloupe.training.tune.recipe import Recipe
 from medloupe.training.tune.space import searched_values, suggest_recipe
 from medloupe.training.tune.split import hold_out
 from medloupe.training.tune.study import search_together
-from medloupe.training.tune.studystore import agree_on_plan, import_optuna, is_shared, read_plan
+from medloupe.training.tune.studystore import STARTUP, agree_on_plan, import_optuna, is_shared, read_plan
 from medloupe.training.tune.trials import TrialOutcome, TrialSetup, TriedRecipe, run_trials
 from medloupe.utils.files import write_atomically
 from medloupe.utils.progress import StageProgress
@@ -47,7 +47,6 @@ MOST_VIEWS = 6
 _APART = 101  # added to the seed of the split
 _DRAWS = 200
 _LEAST = 8  # trainings on every picture, about, that judging in two folds and shipping take
-_STARTUP = 6  # trials drawn at random before the sampler draws conclusions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +128,7 @@ def _search_alone(setup: TrialSetup, recipe: Recipe, seed: int, say: StageProgre
     """Search in a study of this process: recipes, the usual one first, and seconds, as they were when it was done."""
     optuna = import_optuna()
     began = time.perf_counter()
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=_STARTUP)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=STARTUP)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     study.enqueue_trial(searched_values(recipe))
     side_by_side = min(2, parallel_jobs())
@@ -148,10 +147,7 @@ def _search_alone(setup: TrialSetup, recipe: Recipe, seed: int, say: StageProgre
         for trial, outcome in zip(asked, found, strict=True):
             failed = not np.isfinite(outcome.auc)
             study.tell(trial, None if failed else outcome.auc, optuna.trial.TrialState.FAIL if failed else None)
-        tried += [
-            TriedRecipe(recipe=r, outcome=o, state="complete" if np.isfinite(o.auc) else "failed")
-            for r, o in zip(suggested, found, strict=True)
-        ]
+        tried += map(TriedRecipe.of, suggested, found)
         say("searching", min(100, round(100 * spent / max(setup.budget, 1e-9))), 100)
     if end is None:
         end = {"trials": len(tried), "seconds": round(time.perf_counter() - began, 1)}

@@ -248,8 +248,7 @@ def _read_trials(study: optuna.Study, usual: Recipe, setup: TrialSetup, numbers:
     first = next((t for t in found if t.state == "complete" and t.recipe == usual), None)
     if first is None:  # it runs elsewhere, or its worker was lost
         (outcome,) = run_trials(setup, [replace(usual, epochs=setup.epochs, patience=setup.epochs)])
-        state = "complete" if np.isfinite(outcome.auc) else "failed"
-        first = TriedRecipe(recipe=usual, outcome=outcome, state=state)
+        first = TriedRecipe.of(usual, outcome)
     return [first, *(t for t in found if t is not first)]
 
 

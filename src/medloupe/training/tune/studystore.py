@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import URL
 
 STARTUP = 6
-"""Trials drawn at random, and run to their end, before sampler and halving draw conclusions."""
+"""Trials drawn at random before the sampler draws conclusions; of a shared study they also run to their end."""
 
 _REDUCTION = 3  # of a rung's trials one in so many goes on
 _HEARTBEAT, _GRACE = 20, 90  # seconds between two signs of life of a worker, and after which it counts as lost

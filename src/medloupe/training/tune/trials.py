@@ -106,6 +106,11 @@ class TriedRecipe:
     outcome: TrialOutcome
     state: str
 
+    @classmethod
+    def of(cls, recipe: Recipe, outcome: TrialOutcome) -> TriedRecipe:
+        """Make that of a trial that ran to its end, or failed."""
+        return cls(recipe=recipe, outcome=outcome, state="complete" if np.isfinite(outcome.auc) else "failed")
+
 
 def run_trials(setup: TrialSetup, recipes: Sequence[Recipe]) -> list[TrialOutcome]:
     """Train and judge recipes side by side, or take what was kept before.
