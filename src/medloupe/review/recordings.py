@@ -44,8 +44,8 @@ def keep_ecg(source: Source, said: Mapping[str, Any], parsers: EcgParsers | None
     rate, gain = ecg_intake.parse_rate(told), ecg_intake.parse_gain(told)
     signal = ecg_intake.read_recording(source, "", (), rate, gain, parsers=parsers)
     leads, samples = signal.samples.shape
-    alone = isinstance(source, bytes) and not told
-    return source if alone and isinstance(source, bytes) else pack_signal(signal), (samples, leads)
+    kept = source if isinstance(source, bytes) and not told else pack_signal(signal)
+    return kept, (samples, leads)
 
 
 def read_ecg_of_case(data: bytes, said: Mapping[str, Any], parsers: EcgParsers | None) -> Reading:
