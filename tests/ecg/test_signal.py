@@ -191,6 +191,35 @@ def test_no_heart_is_suspected(bpm: float):
     assert describe_fault(ecg(with_ectopics(beats, early=15 / bpm), 20, 500, ("II",), noise=0.02)) == ""
 
 
+@pytest.mark.parametrize("seconds", [2.2, 10, 60])
+@pytest.mark.parametrize("falling", [0, 1, 2])  # white, pink and brown
+def test_noise_alone_is_no_ecg(falling: int, seconds: float):
+    for seed, rate in enumerate((100.0, 250.0, 500.0)):
+        samples = np.random.default_rng(seed).normal(size=(3, round(seconds * rate)))
+        spectrum = np.fft.rfft(samples) / np.maximum(np.fft.rfftfreq(samples.shape[1]), 1e-3) ** (falling / 2)
+        noise = np.fft.irfft(spectrum, samples.shape[1])
+        noise *= 0.3 / noise.std()
+        said = describe_fault(Signal(samples=noise.astype(np.float32), rate=rate, leads=("I", "II", "V2")))
+        assert "stand out from the noise" in said
+        assert "look at the person" in said
+
+
+def test_beats_in_noise_are_seen_as_long_as_they_stand_out():
+    beats = even(SECONDS, 72, spread=0.2)
+    assert describe_fault(ecg(beats, SECONDS, 250, ("II", "V2"), noise=0.03)) == ""
+    assert "stand out" in describe_fault(ecg(beats, SECONDS, 250, ("II", "V2"), noise=0.4))
+    one = ecg(beats, SECONDS, 250, ("II", "V2"), noise=0.01)
+    one.samples[0] = np.random.default_rng(0).normal(0, 0.3, one.samples.shape[1])
+    assert describe_fault(one) == ""  # the other lead shows them
+
+
+def test_what_recurs_evenly_is_not_taken_for_noise():
+    time = np.arange(10 * 250) / 250
+    turn = 2 * np.pi * 2.5 * time  # as a broad tachycardia of 150
+    broad = (np.sin(turn) + 0.4 * np.sin(2 * turn))[None].astype(np.float32)
+    assert describe_fault(Signal(samples=broad, rate=250, leads=("II",))) == ""
+
+
 def test_one_bad_lead_among_good_ones_is_left_out():
     signal = made()
     signal.samples[1] *= 0.001

@@ -307,6 +307,14 @@ def test_leads_without_numbers_are_refused(both: Both) -> None:
     assert both.browser("plain", files)["unreadable"] == "ecg_lead_empty"
 
 
+def test_noise_is_refused(both: Both, tmp_path: Path) -> None:
+    noise = np.random.default_rng(1).normal(0, 0.3, (2, 2500)).astype(np.float32)
+    files = wfdb(Signal(samples=noise, rate=250, leads=("II", "V1")), tmp_path)
+    said = both.told("plain", files)
+    assert isinstance(said, str) and "stand out from the noise" in said
+    assert both.browser("plain", files)["unreadable"] == "ecg_noise"
+
+
 def test_a_file_that_is_too_large_is_not_even_read(modules: Browser) -> None:
     code = modules.page.evaluate(
         """async (origin) => {

@@ -31,11 +31,11 @@ PREFERRED = ("MLII", "II", "I", "V5", "V2", "V1")
 _AROUND = 20  # beats before and after that are "around"
 _LEAST_SPREAD = 0.02  # of the median RR: no rhythm is more even than this
 _FARTHEST = 10.0
-_DETECTION_RATE = 250.0
+DETECTION_RATE = 250.0
 _REFINE_SECONDS = 0.06
 _T_WAVE_SECONDS = 0.5
 _CLEAR_ENOUGH = 0.25
-_SHORT_SECONDS = 2.0  # the detector learns its thresholds in the first two seconds
+SHORT_SECONDS = 2.0  # the detector learns its thresholds in the first two seconds
 _APEX_SECONDS = 0.004
 _KERNEL = 10  # half-width of the interpolation kernel, in samples of the lower rate
 _STEPS = 16  # apexes are placed to a sixteenth of a sample
@@ -56,12 +56,12 @@ def find_r_peaks(signal: Signal) -> np.ndarray:
     clean = remove_noise(signal)
     leads = [lead for _, lead, _ in recorded_leads(clean)]
     # which leads are clear must not depend on the rate
-    coarse = [lead for _, lead, _ in recorded_leads(resample(clean, _DETECTION_RATE))]
-    clear = np.array([_prominence(lead) for lead in coarse])
+    coarse = [lead for _, lead, _ in recorded_leads(resample(clean, DETECTION_RATE))]
+    clear = np.array([measure_prominence(lead) for lead in coarse])
     if not clear.size or not clear.max() > 0:
         return np.zeros(0, np.int64)
     lead = leads[int(np.argmax(clear))]
-    if lead.size < _SHORT_SECONDS * signal.rate:
+    if lead.size < SHORT_SECONDS * signal.rate:
         return np.array([int(np.argmax(np.abs(lead)))])
 
     def combine(of: list[np.ndarray]) -> np.ndarray:
@@ -69,7 +69,7 @@ def find_r_peaks(signal: Signal) -> np.ndarray:
         return np.sqrt(np.mean([one**2 for one in good], axis=0)) if len(good) > 1 else of[int(np.argmax(clear))]
 
     together = combine(leads)
-    found = np.rint(_detect_beats(combine(coarse)) * (signal.rate / _DETECTION_RATE)).astype(np.int64)
+    found = np.rint(_detect_beats(combine(coarse)) * (signal.rate / DETECTION_RATE)).astype(np.int64)
     reach = round(_REFINE_SECONDS * signal.rate)
     near = np.clip(found[:, None] + np.arange(-reach, reach + 1), 0, lead.size - 1)
     # Where R and S are alike, R counts: annotated recordings do so, and a beat must not flip between the two.
@@ -84,14 +84,14 @@ def find_r_peaks(signal: Signal) -> np.ndarray:
 
 
 def _detect_beats(lead: np.ndarray) -> np.ndarray:
-    """Find the beats of a lead at _DETECTION_RATE, in its samples, to within some tens of milliseconds."""
+    """Find the beats of a lead at DETECTION_RATE, in its samples, to within some tens of milliseconds."""
     try:
         from sleepecg.heartbeats import detect_heartbeats
     except ImportError:
         raise missing_package("sleepecg") from None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # short or quiet excerpts divide by zero inside, and give no beats
-        return np.asarray(detect_heartbeats(lead.astype(np.float64), _DETECTION_RATE), np.float64)
+        return np.asarray(detect_heartbeats(lead.astype(np.float64), DETECTION_RATE), np.float64)
 
 
 def preferred_lead(leads: Sequence[str], among: Iterable[int]) -> int:
@@ -112,8 +112,8 @@ def preferred_lead(leads: Sequence[str], among: Iterable[int]) -> int:
     return min(among, key=lambda k: PREFERRED.index(leads[k]) if leads[k] in PREFERRED else len(PREFERRED))
 
 
-def _prominence(lead: np.ndarray) -> float:
-    """Measure how far the steep parts of a lead rise above the rest of it; 0 where nothing moves."""
+def measure_prominence(lead: np.ndarray) -> float:
+    """Measure how far the steep parts of a lead at DETECTION_RATE rise above the rest of it; 0 where nothing moves."""
     if lead.size < 3:
         return 0.0
     usual, high = np.percentile(np.abs(lead[2:] - lead[:-2]), (50, 99))

@@ -7,7 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from medloupe.ecg.signal import RATES, Signal, resample
+from medloupe.ecg.beats import DETECTION_RATE, SHORT_SECONDS, measure_prominence
+from medloupe.ecg.signal import RATES, Signal, recorded_leads, remove_noise, resample
 from medloupe.errors import SignalError
 
 MIN_SECONDS = 0.6
@@ -17,6 +18,12 @@ _FLAT_MV = 0.05
 
 
 _IMPOSSIBLE_MV = 20.0
+
+
+_STANDS_OUT = 7.0
+"""How far beats rise at least above the rest of the clearest lead (`measure_prominence`). Noise has 3.8 to 6, ECGs of
+PTB-XL and ten-second pieces of MIT-BIH 16 and more; those to which noise of .15 mV was added, with which ecg12 flags
+one in four otherwise than without, 5 to 9."""
 
 
 def drop_bad_leads(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
@@ -52,7 +59,20 @@ def describe_fault(signal: Signal) -> str:
             f"Its regular beats come {beats:.0f} times a minute at {signal.rate:g} Hz; "
             "hearts beat 20 to 300 times: the sampling rate may be wrong."
         )
+    if not beats and _hides_beats(signal):
+        return (
+            "In none of its leads does a heartbeat stand out from the noise. Where someone is unwell, look at the"
+            " person first: a heart without clear beats is an emergency."
+        )
     return ""
+
+
+def _hides_beats(signal: Signal) -> bool:
+    """Tell whether beats stand out in no sound lead of at least two seconds, once wander and hum are removed."""
+    if signal.seconds < SHORT_SECONDS:
+        return False
+    clean = resample(remove_noise(drop_bad_leads(signal)[0]), DETECTION_RATE)
+    return max(measure_prominence(lead) for _, lead, _ in recorded_leads(clean)) < _STANDS_OUT
 
 
 def _lead_title(signal: Signal, k: int) -> str:

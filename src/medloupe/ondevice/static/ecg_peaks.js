@@ -9,7 +9,8 @@ import { recordedLeads } from "./ecg_signal.js";
 /** What is told of each beat: of its RR intervals, and 60 over the recording's median one. */
 export const RHYTHM = ["rr_previous_ratio", "rr_next_ratio", "rr_previous_deviation", "rr_next_deviation", "rr_irregularity", "heart_rate"];
 
-const REFINE_SECONDS = 0.06, T_WAVE_SECONDS = 0.5, SHORT_SECONDS = 2, CLEAR_ENOUGH = 0.25;
+export const SHORT_SECONDS = 2;
+const REFINE_SECONDS = 0.06, T_WAVE_SECONDS = 0.5, CLEAR_ENOUGH = 0.25;
 const AROUND = 20, LEAST_SPREAD = 0.02, FARTHEST = 10;
 
 /** The R peaks of a signal, in its samples, ascending. */
@@ -50,8 +51,8 @@ function rootMeanSquare(leads) {
   });
 }
 
-/** How far the steep parts of a lead rise above the rest of it; 0 where nothing moves. */
-function prominence(lead) {
+/** How far the steep parts of a lead at DETECTION_RATE rise above the rest of it; 0 where nothing moves. */
+export function prominence(lead) {
   if (lead.length < 3) return 0;
   const steep = Float64Array.from({ length: lead.length - 2 }, (_, i) => Math.abs(lead[i + 2] - lead[i])).sort();
   return percentile(steep, 0.99) / (percentile(steep, 0.5) + 1e-3);

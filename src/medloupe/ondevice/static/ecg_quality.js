@@ -2,10 +2,12 @@
 
 import { percentile } from "./numbers.js";
 import { Unreadable } from "./errors.js";
-import { resample } from "./ecg_filters.js";
-import { RATES, secondsOf } from "./ecg_signal.js";
+import { DETECTION_RATE } from "./ecg_detector.js";
+import { removeNoise, resample } from "./ecg_filters.js";
+import { SHORT_SECONDS, prominence } from "./ecg_peaks.js";
+import { RATES, recordedLeads, secondsOf } from "./ecg_signal.js";
 
-const MIN_SECONDS = 0.6, FLAT_MV = 0.05, IMPOSSIBLE_MV = 20, MOST_RATE = 1000;
+const MIN_SECONDS = 0.6, FLAT_MV = 0.05, IMPOSSIBLE_MV = 20, MOST_RATE = 1000, STANDS_OUT = 7;
 
 /** The signal without its bad leads, and what was noticed: {signal, notes}. Throws Unreadable where it is no usable ECG. */
 export function requireUsable(signal) {
@@ -34,7 +36,15 @@ function refuseFaulty(signal) {
   if (sound < 0) throw new Unreadable(`ecg_lead_${faults[0].code}`, { lead: signal.leads[0] || "1", n: faults.length });
   const beats = regularRate(samples[sound], rate);
   if (beats && !(beats >= 20 && beats <= 300)) throw new Unreadable("ecg_pace", { beats: Math.round(beats), rate });
+  if (!beats && hidesBeats(withoutBad(signal, faults))) throw new Unreadable("ecg_noise");
   return faults;
+}
+
+/** Whether beats stand out in no lead of at least two seconds, once wander and hum are removed. */
+function hidesBeats(signal) {
+  if (secondsOf(signal) < SHORT_SECONDS) return false;
+  const clean = resample(removeNoise(signal), DETECTION_RATE);
+  return Math.max(...[...recordedLeads(clean)].map(({ lead }) => prominence(lead))) < STANDS_OUT;
 }
 
 const titleOf = ({ leads }, k) => (leads[k] ? `Lead ${leads[k]}` : `Lead number ${k + 1}`);
