@@ -71,16 +71,19 @@ def test_by_a_phone_with_its_camera(tmp_path: Path, chromium: Any) -> None:
             page = context.new_page()
             clicks = Clicks(page)
             make(clicks, "By phone", "")
-            page.get_by_label("Another class").fill("healthy")
+            page.get_by_label("Another class").fill("healthy, wound; healthy")
             clicks.press("Add")
+            playwright.expect(page.locator("[data-class]")).to_have_count(2)
             card = page.locator('[data-class="healthy"]')
             playwright.expect(card).to_be_visible()
             card.get_by_role("button", name="Camera: healthy").click()
             page.wait_for_function("() => document.querySelector('[data-video]').videoWidth > 0")
-            for _ in range(2):
-                page.get_by_role("button", name="Take the picture").click()
+            for name in ("healthy", "wound", "healthy"):
+                page.get_by_role("button", name=f"Take a picture: {name}").click()
                 page.wait_for_timeout(400)  # the next frame is another picture
             page.get_by_role("button", name="Done").click()
+            wounds = page.locator('[data-class="wound"] .count')
+            playwright.expect(wounds).to_have_text("1 picture", timeout=30_000)
             playwright.expect(card.locator(".count")).to_have_text("2 pictures", timeout=30_000)
             photograph = card.locator("input[capture]")
             assert photograph.get_attribute("capture") == "environment"

@@ -201,8 +201,9 @@ def _act(home: Studio, id: str, what: str, fields: Mapping[str, list[str]], by: 
         out = [item.id for item in sets.items(id, left_out=True) if item.left_out]
         sets.bring_back(id, out, by=by)
     elif what == "class":
-        several, name = sets.get(id).several, first_value(fields, "name").strip()
-        sets.edit_classes(id, lambda now: [*now, _with_role(name, now, several=several)], by=by)
+        several = sets.get(id).several
+        names = [first_value(fields, "name").strip()] if "name" in fields else split_names(first_value(fields, "names"))
+        sets.edit_classes(id, lambda now: _with_names(names, now, several=several), by=by)
     elif what == "role":
         name, role = first_value(fields, "name"), first_value(fields, "role")
         told = DatasetClass(name=name, role=role)  # type: ignore[arg-type]
@@ -222,6 +223,22 @@ def _act(home: Studio, id: str, what: str, fields: Mapping[str, list[str]], by: 
         home.uploads.remove(home.uploads.get(id, first_value(fields, "upload")))
     else:
         raise HttpError(422, "bad_form", "The form cannot be read.", "Load the page again.")
+
+
+def split_names(text: str) -> list[str]:
+    """Split what a person wrote into names of classes, each once: between commas, semicolons or lines.
+
+    At least one, which may be empty, for what takes the classes to refuse.
+    """
+    names = (name.strip() for name in text.replace(";", ",").replace("\n", ",").split(","))
+    return list(dict.fromkeys(name for name in names if name)) or [""]
+
+
+def _with_names(names: Sequence[str], now: Sequence[DatasetClass], *, several: bool) -> list[DatasetClass]:
+    classes = list(now)
+    for name in names:
+        classes.append(_with_role(name, classes, several=several))
+    return classes
 
 
 def _with_role(name: str, others: Sequence[DatasetClass], *, several: bool) -> DatasetClass:
