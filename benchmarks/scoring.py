@@ -3,16 +3,16 @@
     python benchmarks/scoring.py make FILES --data ../shared/data --count 20000
     python benchmarks/scoring.py rates FILES --count 2000 --rounds 3 --cores 1,2   > table.md
     python benchmarks/scoring.py whole FILES --workers 2 --out OUT
-    python benchmarks/scoring.py kills FILES --count 4000 --times 20 --out OUT
+    python benchmarks/scoring.py kills FILES --count 4000 --times 20 --out OUT      (or nodes, or drivers, of it)
 
 `make` writes pictures of many sizes: of the data, repeated with changes of size, crop, brightness and quality, and made
 up, with broken files among them. `rates` runs plain threads (`Predictor.predict_many`), the local engine and Ray in
 turn, each in processes bound to as many cores as it has workers, and counts from the first shards done to the last:
 starting is not counted. Files a second say little where others use the machine too; files a second of processor time,
 of all processes together, say what each way costs. `whole` scores all files by both engines and compares the two
-folders byte by byte. `kills` scores on a Ray cluster of two nodes of which workers and whole nodes are killed, then
-kills drivers, with `local` and `ray`, and runs them again; each time the folder must hold the bytes of a run that
-nobody disturbed.
+folders byte by byte. `kills` scores on a Ray cluster of two nodes of which workers and whole nodes are killed, so
+often each, then kills drivers, with `local` and `ray`, and runs them again; each time the folder must hold the bytes of
+a run that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable
 from itertools import cycle, islice
@@ -203,12 +202,13 @@ def grow(out: Path, seconds: float = 600) -> Callable[[int], int]:
     return until
 
 
-def kills(folder: Path, count: int, times: int, out: Path) -> None:
+def kills(folder: Path, count: int, times: int, out: Path, what: str = "kills") -> None:
     listed = write_list(folder, count, out / "list.txt")
     rows = 20
     subprocess.run(command_of("local", listed, out / "calm", 2, rows), check=True, stdout=subprocess.PIPE)
-    kill_parts(listed, count, times, out, rows)
-    for engine in ("local", "ray"):
+    if what != "drivers":
+        kill_parts(listed, count, 2 * times, out, rows)
+    for engine in ("local", "ray") if what != "nodes" else ():
         ended = kill_drivers(engine, listed, count, times, out / f"driver-{engine}", rows)
         print(f"{engine}: driver killed {ended} times, the same bytes: {same(out / 'calm', out / f'driver-{engine}')}")
 
@@ -230,52 +230,45 @@ def kill_drivers(engine: str, listed: Path, count: int, times: int, out: Path, r
 
 
 def kill_parts(listed: Path, count: int, times: int, out: Path, rows: int) -> None:
-    """Kill workers and nodes of a cluster of two while it scores."""
+    """Kill workers and nodes of a cluster of two in turn while it scores; the next node comes before the next kill."""
     import psutil
     from ray.cluster_utils import Cluster
 
-    from medloupe.scoring.run import score
-
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
     second = cluster.add_node(num_cpus=1)
-    os.environ["RAY_ADDRESS"] = cluster.address
-    told: list[int] = [0, 0]
     target = out / "killed"
     until = grow(target)
     shards = -(-count // rows)
-
-    def disturb() -> None:
-        nonlocal second
-        for k in range(times):
-            until((k + 1) * shards // (times + 2))
-            if (target / "manifest.json").exists():
-                return
-            if k % 2:
-                cluster.remove_node(second, allow_graceful=False)
-                second = cluster.add_node(num_cpus=1)
-                told[1] += 1
-                continue
-            raylets = [node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()]
-            workers = [p for r in raylets for p in psutil.Process(r).children() if "RayWorker" in " ".join(p.cmdline())]
-            if workers:
-                workers[k // 2 % len(workers)].kill()
-                told[0] += 1
-
-    killer = threading.Thread(target=disturb)
-    killer.start()
-    scored = score("pneumonia", str(listed), target, engine="ray", workers=2, rows=rows)
-    killer.join()
+    workers = nodes = 0
+    command = command_of("ray", listed, target, 2, rows)
+    driver = subprocess.Popen(
+        command, env={**os.environ, "RAY_ADDRESS": cluster.address}, stdout=subprocess.PIPE, text=True
+    )
+    for k in range(times):
+        until((k + 1) * shards // (times + 2))
+        if (target / "manifest.json").exists():
+            break
+        if k % 2:
+            cluster.remove_node(second, allow_graceful=False)
+            second = cluster.add_node(num_cpus=1)
+            nodes += 1
+            continue
+        raylets = [node.all_processes["raylet"][0].process.pid for node in cluster.list_all_nodes()]
+        alive = [p for r in raylets for p in psutil.Process(r).children() if "RayWorker" in " ".join(p.cmdline())]
+        if alive:
+            alive[k // 2 % len(alive)].kill()
+            workers += 1
+    said = driver.communicate()[0].strip()
     cluster.shutdown()
-    del os.environ["RAY_ADDRESS"]
     print(
-        f"ray: {told[0]} workers and {told[1]} nodes killed, {scored.replaced} workers replaced,"
-        f" {scored.answers + scored.unreadable} of {count} files, the same bytes: {same(out / 'calm', target)}"
+        f"ray: {workers} workers and {nodes} nodes killed of {count} files, exit {driver.returncode}, {said},"
+        f" the same bytes: {same(out / 'calm', target)}"
     )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["make", "rates", "whole", "kills", "arm"])
+    parser.add_argument("what", choices=["make", "rates", "whole", "kills", "nodes", "drivers", "arm"])
     parser.add_argument("files", type=Path)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--count", type=int, default=20_000)
@@ -292,8 +285,8 @@ def main() -> None:
         rates(told.files, told.count, told.rounds, [int(n) for n in told.cores.split(",")], told.out)
     elif told.what == "whole":
         whole(told.files, told.workers, told.out)
-    elif told.what == "kills":
-        kills(told.files, told.count, told.times, told.out)
+    elif told.what in ("kills", "nodes", "drivers"):
+        kills(told.files, told.count, told.times, told.out, told.what)
     else:
         print(*run_arm(told.arm, told.files, told.workers, told.out))
 
