@@ -152,6 +152,15 @@ def test_a_cluster_whose_cores_are_all_taken_is_told_of_and_waited_for(
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_here")
+def test_what_ray_tells_of_lost_workers_stays_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    from ray._private import worker
+
+    worker.print_to_stdstream({"lines": ["A worker died"], "pid": "raylet", "is_err": False}, ignore_prefix=False)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_here")
 def test_work_for_a_gpu_has_one_for_itself_where_the_cluster_has_any() -> None:
     with open_pool("ray", Worker(), 5, gpu=True) as pool:
         assert pool.workers == 2

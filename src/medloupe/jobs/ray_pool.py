@@ -46,6 +46,7 @@ def connect(cores: int | None = None, gpus: int | None = None) -> None:
                 logging_level=logging.ERROR,
                 include_dashboard=None if address else False,
             )
+            _keep_quiet()
             return
         except Exception as e:  # what times out has no class of its own
             ray.shutdown()
@@ -54,6 +55,16 @@ def connect(cores: int | None = None, gpus: int | None = None) -> None:
                     f"The Ray cluster {address or 'of this machine'} cannot be reached: {e}",
                     "Set RAY_ADDRESS to one that runs, or unset it; or use --engine local.",
                 ) from e
+
+
+def _keep_quiet() -> None:
+    """Keep what Ray tells of lost workers and nodes, log_to_driver or not, off stdout, where results are printed.
+
+    As Ray's own debugger does; how many workers were replaced is told by the pool.
+    """
+    from ray._private import worker
+
+    worker._worker_logs_enabled = False
 
 
 class RayWorker:
