@@ -44,7 +44,7 @@ from medloupe.embed.network import Network
 from medloupe.evaluation import stress
 from medloupe.inference.find import find_model
 from medloupe.model.bundle import Model
-from medloupe.model.drift import fit_reference
+from medloupe.model.drift import fit_patients, fit_reference
 from medloupe.model.novelty import Novelty
 from medloupe.model.sketch import sketch_many
 from medloupe.modelfile.parts import head_bytes
@@ -236,7 +236,8 @@ def redrawn_polarity(one: Starter, data: Path) -> dict[str, float | int] | None:
 def redrawn_reference(one: Starter, data: Path) -> dict[str, int] | None:
     """Fit anew what the shipped check-up's training looked like, by which its answers are watched; nothing else moves.
 
-    Returns its classes and numbers a picture; None where pictures are too few or too unlike each other for one.
+    By pictures, and by patients where there are enough. Returns its classes, numbers a picture and patients that it
+    rests on (0 where none are kept); None where pictures are too few or too unlike each other for one.
     """
     folder = terms.place_of(one.terms) / one.name
     model = pack.unpack_checkup(folder)
@@ -247,13 +248,17 @@ def redrawn_reference(one: Starter, data: Path) -> dict[str, int] | None:
     z = sketch_many(features.embeddings[rows], model.novelty.levels)
     groups, targets = audit(features).groups[rows], features.data.targets[rows]
     found = fit_reference(z, groups, targets, model.novelty.gaussian)
-    novelty = replace(model.novelty, reference=found)
+    patients = fit_patients(z, groups, targets, model.novelty.gaussian)
+    novelty = replace(model.novelty, reference=found, patients=patients)
     write_atomically(folder / pack.HEAD, head_bytes(model.head, novelty, model.extras))
     card = json.loads((folder / pack.CARD).read_text("utf-8"))
     size = sum(f.stat().st_size for f in folder.iterdir() if f.name != pack.CARD)
     card["shipped"]["bytes"] = size + len(pack.card_bytes(card))
     write_atomically(folder / pack.CARD, pack.card_bytes(card))
-    return None if found is None else {"classes": found.means.shape[0], "numbers": found.means.shape[1]}
+    if found is None:
+        return None
+    kept = 0 if patients is None else len(np.unique(groups))
+    return {"classes": found.means.shape[0], "numbers": found.means.shape[1], "patients": kept}
 
 
 def _milliseconds(model: Model) -> dict[str, float]:
