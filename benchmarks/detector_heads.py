@@ -2,7 +2,7 @@
 
     python benchmarks/detector_heads.py [--data ../shared/data] [--set brain_boxes] [--size 320] [--views 6]
         [--stride 8] [--heads ships,middles,inside,joined,prototype] [--folds 0,1,2] [--share 1] [--steps 888]
-        [--seed 0] > table.md
+        [--seed 0] [--tuned block4_sum-block15_project,image-block10_sum] [--tuned-steps 240] > table.md
 
 The official test part takes no part. Pictures are split by groups as `medloupe train` does (three folds, seed 0); heads
 learn from cached maps of some views of each picture, and are judged by faster-coco-eval on boxes with raw scores, in
@@ -16,18 +16,23 @@ inside      only places within a box learn it, and that in its middle
 joined      in every second picture a part is another's, cut at a multiple of 32 pixels in the maps and in the boxes
 prototype   TTFNet's head at stride 4: dense convolutions, the heat alone as score, no channels left out, boxes not
             averaged over neighbours
+
+With --tuned each head then learns on together with the blocks of the network between two of its values (`image`: from
+the pixels), these at a lower rate, and with the weights that they have here pulled towards those that they had.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import time
 import types
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -43,26 +48,51 @@ from medloupe.data.split import assign_folds
 from medloupe.embed.features import embed
 from medloupe.embed.maps import STRIDES, find_stage_maps, resize_backbone
 from medloupe.embed.registry import backbone
+from medloupe.graphs.module import build_trainable_module
 from medloupe.metrics.average_precision import reference_precisions
 from medloupe.metrics.matching import Detections, Truths
 from medloupe.model.boxes import unfit_boxes
 from medloupe.training.audit.boxes import repair_boxes
 from medloupe.training.audit.findings import audit
-from medloupe.training.detect import loop, network, targets
+from medloupe.training.detect import activations, loop, network, targets
 from medloupe.training.detect.activations import BoxedPicture, CachedMaps, cache_maps
 from medloupe.training.detect.boxed import allow_views, collect_boxes, plan_boxes
 from medloupe.training.detect.run import FOLDS
 from medloupe.training.detect.targets import PlaceTargets, draw_targets
 from medloupe.training.detect.views import LEAST_SEEN
 from medloupe.training.tune.inputs import probe_symmetry
+from medloupe.training.tune.views import Symmetry
 
 LEARNED = 80  # pictures learned from that are judged, too
 JOINED = 0.5  # share of the pictures of a step in which a part is another's
+TUNED_RATE, SHARE = 2e-3, 0.15  # of a head that goes on learning; of that, the rate of the blocks beneath it
 build_shipped = network.build_head
 
 
-def prepare(path: Path, size: int, views: int) -> tuple[CachedMaps, list[BoxedPicture], np.ndarray, int]:
-    """Cache the maps of all pictures outside the official test part; give these, their groups, and how many labels."""
+class Prepared(NamedTuple):
+    """Maps of pictures outside the official test part, these and their groups, and what the maps were made from."""
+
+    cached: CachedMaps
+    pictures: list[BoxedPicture]
+    groups: np.ndarray
+    labels: int
+    model: onnx.ModelProto
+    names: tuple[str, ...]
+    allowed: Symmetry
+
+    def load_with_pixels(self) -> Callable[..., list[Any]]:
+        """Make the views of the maps again; give what loads maps as the loop does, and pixels behind them."""
+        size, views = self.cached.size, self.cached.views
+        pixels = np.zeros((views, len(self.pictures), size, size, 3), np.uint8)
+        for i, picture in enumerate(self.pictures):
+            drawn = np.random.default_rng([0, i])  # as `cache_maps` draws them
+            for v, view in enumerate(activations._make_views(picture, size, self.allowed, views, drawn)[0]):
+                pixels[v, i] = view.pixels
+        load_maps = loop.load_maps
+        return lambda cached, rows, seen: [*load_maps(cached, rows, seen), torch.from_numpy(pixels[seen, rows])]
+
+
+def prepare(path: Path, size: int, views: int) -> Prepared:
     shared = backbone()
     features = embed(scan_dataset(read(path)), shared, lambda done, total: None)
     groups, data = audit(features, 0).groups, features.data
@@ -70,10 +100,12 @@ def prepare(path: Path, size: int, views: int) -> tuple[CachedMaps, list[BoxedPi
     boxed = collect_boxes(repair_boxes(data, sizes)[0], sizes)
     planned = plan_boxes(data, groups, boxed.known)
     sized = resize_backbone(shared, size)
-    stages = find_stage_maps(onnx.load(sized.path, load_external_data=False), size)
+    model = onnx.load(sized.path, load_external_data=False)
+    stages = find_stage_maps(model, size)
     allowed = allow_views(boxed, data.labels, probe_symmetry(features, shared, groups, 0))
     pictures = [boxed.pictures[i] for i in planned.fitting]
-    return cache_maps(pictures, sized, stages, allowed, views), pictures, groups[planned.fitting], len(data.labels)
+    cached, fitting = cache_maps(pictures, sized, stages, allowed, views), groups[planned.fitting]
+    return Prepared(cached, pictures, fitting, len(data.labels), model, stages.names, allowed)
 
 
 def build_middles(*given: Any) -> Any:
@@ -165,8 +197,8 @@ class JoinedPictures:
 
 
 @contextmanager
-def changed(name: str, seed: int) -> Iterator[None]:
-    """Let `training.detect.loop` train another head for a while."""
+def changed(name: str, seed: int, **more: Callable[..., Any]) -> Iterator[None]:
+    """Let `training.detect.loop` train another head for a while. more: what else to put in place of the loop's own."""
     parts: dict[tuple[Any, str], Any] = {}
     if name in ("middles", "joined"):
         parts[loop, "build_head"] = build_middles
@@ -183,6 +215,7 @@ def changed(name: str, seed: int) -> Iterator[None]:
             (network, "DROPPED"): 0.0,
             (targets, "BOX_DEVIATIONS"): targets.HEAT_DEVIATIONS,
         }
+    parts |= {(loop, what): value for what, value in more.items()}
     replaced = [mock.patch.object(module, what, value) for (module, what), value in parts.items()]
     for one in replaced:
         one.start()
@@ -209,38 +242,64 @@ def judge(found: dict[int, Any], cached: CachedMaps, pictures: Sequence[BoxedPic
     return f"{at[0]:.3f} / {at[5]:.3f} / {at.mean():.3f}"
 
 
+class TunedHead(torch.nn.Module):
+    """A head that was trained, and blocks of the network that learn with it: what is added to each of their weights."""
+
+    def __init__(self, head: Any, model: onnx.ModelProto, names: Sequence[str], between: str) -> None:
+        super().__init__()
+        given, last = between.split("-")
+        self.head, self.stride = copy.deepcopy(head), head.stride
+        self.given, self.end = names.index(given) if given in names else -1, names.index(last) + 1  # pixels come last
+        self.blocks = build_trainable_module(model, given, names[self.given + 1 : self.end]).requires_grad_(False)
+        self.moved = torch.nn.ParameterList(torch.zeros_like(p) for p in self.blocks.parameters())
+
+    def forward(self, maps: Sequence[torch.Tensor]) -> Any:
+        named = zip(self.blocks.named_parameters(), self.moved, strict=True)
+        weights = {name: p + SHARE * by for (name, p), by in named}
+        made = torch.func.functional_call(self.blocks, weights, (maps[self.given],))
+        return self.head([*maps[: self.given + 1], *made, *maps[self.end : len(STRIDES)]])
+
+
 def compare(
     name: str,
     asked: argparse.Namespace,
     cached: CachedMaps,
     labels: int,
     parts: Sequence[tuple[np.ndarray, np.ndarray]],
+    tuned: dict[str, dict[str, Callable[..., Any]]],
     tell: Callable[[dict[int, Any]], str],
-) -> str:
-    """Train a head for each part, and write the row of what these find."""
-    found: dict[int, Any] = {}
-    learned: dict[int, Any] = {}
-    spent, each = [], []
+) -> Iterator[str]:
+    """Train a head for each part, and write the row of what these find; then one for each way of tuning."""
     stride = network.FINE if name == "prototype" else asked.stride
-    for number, (rows, held) in enumerate(parts):
-        passes = max(1, round(asked.steps * loop.BATCH / len(rows)))
-        recipe = loop.HeadRecipe(epochs=passes, stride=stride)
-        with changed(name, asked.seed):
-            began = time.process_time()
-            head = loop.train_head(cached, rows, labels, recipe, seed=asked.seed + number)
-            spent.append(time.process_time() - began)
-            own, known = (
-                dict(zip(some.tolist(), loop.find_boxes(head, cached, some, asked.most), strict=True))
-                for some in (held, rows[:LEARNED])
-            )
-        found |= own
-        learned = learned or known
-        each.append(tell(own))
-    n = round(float(np.mean([len(rows) for rows, _ in parts])))
-    return (
-        f"| {asked.set} | {asked.size} | {name}, stride {stride} | {n} | {np.mean(spent):.0f} | {tell(found)} |"
-        f" {'; '.join(each)} | {tell(learned)} |"
-    )
+    heads: list[Any] = []
+    for way in ("", *tuned):
+        found: dict[int, Any] = {}
+        learned: dict[int, Any] = {}
+        spent, each = [], []
+        for number, (rows, held) in enumerate(parts):
+            passes = max(1, round((asked.tuned_steps if way else asked.steps) * loop.BATCH / len(rows)))
+            rate = TUNED_RATE if way else loop.HeadRecipe().rate
+            recipe = loop.HeadRecipe(epochs=passes, stride=stride, rate=rate)
+            more = dict(tuned.get(way, {}))
+            if way:
+                more["build_head"] = partial(lambda make, head, *_: make(head), more["build_head"], heads[number])
+            with changed(name, asked.seed, **more):
+                began = time.process_time()
+                head = loop.train_head(cached, rows, labels, recipe, seed=asked.seed + number)
+                spent.append(time.process_time() - began)
+                own, known = (
+                    dict(zip(some.tolist(), loop.find_boxes(head, cached, some, asked.most), strict=True))
+                    for some in (held, rows[:LEARNED])
+                )
+            heads += [] if way else [head]
+            found |= own
+            learned = learned or known
+            each.append(tell(own))
+        n = round(float(np.mean([len(rows) for rows, _ in parts])))
+        yield (
+            f"| {asked.set} | {asked.size} | {name}, stride {stride}{way and f', then {way}'} | {n} |"
+            f" {np.mean(spent):.0f} | {tell(found)} | {'; '.join(each)} | {tell(learned)} |"
+        )
 
 
 def main() -> None:
@@ -256,9 +315,17 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=888)
     parser.add_argument("--most", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--tuned", default="")
+    parser.add_argument("--tuned-steps", type=int, default=240)
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    cached, pictures, groups, labels = prepare(asked.data / asked.set, asked.size, asked.views)
+    prepared = prepare(asked.data / asked.set, asked.size, asked.views)
+    cached, pictures, groups, labels, model, names, _ = prepared
+    tuned: dict[str, dict[str, Callable[..., Any]]] = {}
+    for way in filter(None, asked.tuned.split(",")):
+        tuned[way] = {"build_head": partial(TunedHead, model=model, names=names, between=way)}
+        if way.startswith("image"):
+            tuned[way]["load_maps"] = prepared.load_with_pixels()
     has = np.stack([np.isin(np.arange(labels), p.labels).astype(np.float32) for p in pictures])
     folds = assign_folds(has, groups, FOLDS, 0)
     parts = []
@@ -269,8 +336,8 @@ def main() -> None:
     print("| data | px | head | learned from | seconds | out of fold | each fold | 80 of those learned from |")
     print("|---|---|---|---|---|---|---|---|")
     for name in asked.heads.split(","):
-        row = compare(name, asked, cached, labels, parts, lambda found: judge(found, cached, pictures, labels))
-        print(row, flush=True)
+        for row in compare(name, asked, cached, labels, parts, tuned, lambda f: judge(f, cached, pictures, labels)):
+            print(row, flush=True)
 
 
 if __name__ == "__main__":

@@ -164,8 +164,10 @@ def test_a_test_part_judges_what_it_did_not_teach(tmp_path, monkeypatch):
     root = write_discs(tmp_path / "data", pictures=50, seed=2, test=32)
     monkeypatch.setenv("MEDLOUPE_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(loop, "STEPS", 6)
-    split = medloupe.train(medloupe.read(root), name="split").card["split"]
+    card = medloupe.train(medloupe.read(root), name="split", finetune="auto").card
+    split = card["split"]
     assert (split["scheme"], split["train"], split["test"]) == ("official test", 18, 32)
+    assert "not tuned" in card["finetuning"]["words"]
 
 
 @pytest.mark.parametrize(

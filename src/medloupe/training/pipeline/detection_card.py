@@ -47,6 +47,7 @@ from medloupe.version import __version__
 
 SHOWN_SIDE = 640  # pixels of the longer side of a picture in the report
 NO_FIGURE = Metric(value=None, low=None, high=None)
+NOT_TUNED = "The network was not tuned: detectors learn on it as it is."
 CALIBRATED = 0.1  # calibration error up to which scores count as shown to hold
 
 
@@ -193,6 +194,8 @@ def describe_detector(
         "limits": word_limits(features, boxed, planned, fit, apart, why_size, plan is not None),
     }
     card["data"]["notes"] = [*card["data"]["notes"], *boxed.notes, why_size]
+    if options.finetune == "auto":
+        card["finetuning"] = {"winner": "linear", "words": NOT_TUNED}
     groups = planned.groups[rows]
     return {
         "card": card,
