@@ -54,6 +54,9 @@ KINDS: Mapping[str, str] = {
     "skin": "dermoscopy",
     "contradictions": "dermoscopy",
     "monkeypox": "photograph of skin",
+    "polyp_boxes": "endoscopy",
+    "cervical_cells": "cervical smear",
+    "head_ct": "head CT",
     "cats_dogs": "everyday photograph",
     "drawn": "drawn",
 }

@@ -90,8 +90,9 @@ STARTERS = (
         original="brain_tumor_mri",
         normal=("notumor",),
         sought=("glioma", "meningioma", "pituitary"),
+        applies=({"question": "scanner", "values": ["mri"], "choices": ["mri", "ct"]},),
         scope=(
-            "One slice of a brain MRI",
+            "One slice of a brain MRI, not of a CT",
             "three kinds of tumour, no bleeding or stroke",
             "a tumour on another slice is not seen",
         ),
@@ -99,6 +100,7 @@ STARTERS = (
             "The data names no patients: slices of one patient may stand on both sides, which flatters all figures.",
             "Slices with and without tumours come from different collections, so it may know the collection.",
             "It sees one slice; a tumour elsewhere in the head is not seen.",
+            "It takes slices of a head CT for MRI: it answered 27 of 30, which means nothing.",
         ),
     ),
     Starter(
