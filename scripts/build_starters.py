@@ -10,7 +10,8 @@ Each is trained by the ordinary pipeline: a linear head that learns from photogr
 says so, `--finetune auto` (the tail ships only where it beats the linear head by more than noise). It is stressed,
 given a contrast to other kinds of picture, and packed: into src/medloupe/starter/checkups where its data are open, and
 then its contrast is drawn with open data alone; else into research/ (scripts/terms.py).
-Those that mark places learn as `medloupe train` does (build_finders.py).
+Those that mark places learn as `medloupe train` does (build_finders.py); where others keep the processors busy, run
+them with MEDLOUPE_THREADS=1, as threads that wait for each other take several times as long.
 What was computed once is taken up from --home. A figure that falls outside the interval that the shipped card records
 ends the run with an error and leaves the shipped check-up alone; --accept takes the new figures on.
 """

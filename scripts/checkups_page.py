@@ -238,7 +238,7 @@ def _section_of_finder(card: Mapping[str, Any]) -> list[str]:
         "",
         f"- Data: {data['citation']}. {data['labelled']:,} {things(card)}, {data['groups']:,} groups"
         + (f", {data['patients']:,} patients" if data.get("patients") else ", no patients named")
-        + f". Licence: {card['licence']}.",
+        + f". Licence: {card['licence']}.{_TERMS[card['terms']]}",
         f"- {card['split']['sentence']}",
         f"- {card['detection']['words']}",
         *(f"- {m['words']}" for m in card.get("measurements") or ()),

@@ -59,4 +59,34 @@ HEART_SIZE = Starter(
     ),
 )
 
-FINDERS = (BLOOD_CELLS, HEART_SIZE)
+BRAIN_LESIONS = Starter(
+    name="brain_lesions",
+    data="brain_boxes",
+    title="Tumour, where it lies (brain MRI slice)",
+    about="one slice of a brain MRI, cut free of the skull, on which a tumour is seen or suspected",
+    kind="brain MRI",
+    terms="research",
+    finds=True,
+    source=(
+        "brain-tumor (Ultralytics)",
+        "not stated",
+        "Ultralytics, Brain Tumor Dataset, https://docs.ultralytics.com/datasets/detect/brain-tumor/",
+    ),
+    sought=("tumor",),
+    scope=(
+        "One slice of a brain MRI, without the skull",
+        "marks a tumour's place; no mark is no all-clear",
+        "does not name the kind of tumour",
+    ),
+    weaknesses=(
+        "It cannot say that a brain is free of tumours: a tumour lies on every slice that it learned from, so how often"
+        " it marks a healthy slice is not known.",
+        "Learned from slices from which the skull had been removed by a program; slices with the skull look different.",
+        "Ventricles are at times marked, and of a small bright spot in a darkened region the whole region.",
+        "The patient's number is known of half of its pictures; slices of one patient may stand on both sides, which"
+        " flatters its figures.",
+        "It sees one slice; a tumour elsewhere in the head is not seen.",
+    ),
+)
+
+FINDERS = (BLOOD_CELLS, HEART_SIZE, BRAIN_LESIONS)
