@@ -31,8 +31,6 @@ MOVED = 1e-4  # how far a box or its score may move by packing
 OTHERS_REFUSED = 0.95  # of pictures of other kinds, at least
 COMPARED = 12  # pictures on which the packed one must find the same
 _ASKED = 40  # pictures of each other set
-_OTHERS = {**KINDS, "polyp_boxes": "colonoscopy"}
-"""Kinds of picture that it is held against: with one that no boundary to other kinds was drawn with."""
 _ROUNDS = 60
 
 
@@ -72,7 +70,7 @@ def _refused(model: Model, one: Starter, data: Path) -> dict[str, dict[str, int]
     whole, shared = open_session(model.onnx), open_session(backbone().path)
     size, usual = model.backbone.card.input_size, backbone().card.input_size
     found = {}
-    for name, kind in _OTHERS.items():
+    for name, kind in KINDS.items():
         if kind in (one.kind, "drawn") or not (data / name).is_dir():
             continue
         records = [r for r in medloupe.read(data / name, labels=LABELS.get(name)).records if r.picture is not None]

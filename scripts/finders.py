@@ -89,4 +89,31 @@ BRAIN_LESIONS = Starter(
     ),
 )
 
-FINDERS = (BLOOD_CELLS, HEART_SIZE, BRAIN_LESIONS)
+POLYPS = Starter(
+    name="polyps",
+    data="polyp_boxes",
+    title="Polyps (colonoscopy)",
+    about="a picture from a colonoscopy, of the lining of the bowel",
+    kind="colonoscopy",
+    terms="research",
+    finds=True,
+    original="kvasir_seg",
+    sought=("polyp",),
+    scope=(
+        "One picture from a colonoscopy",
+        "marks polyps; no mark is no all-clear",
+        "does not say what kind of polyp it is",
+    ),
+    weaknesses=(
+        "It cannot say that there is no polyp: there is one on every picture that it learned from, so how often it"
+        " marks a healthy bowel is not known.",
+        "It was made for single pictures that somebody chose because of a polyp, not for watching during the"
+        " examination.",
+        "Nine in ten of its pictures had been squashed to squares, and most polyps on them are large: small and flat"
+        " ones are missed more often.",
+        "No patient is named in the data: several pictures of one polyp may stand on both sides, which flatters its"
+        " figures.",
+    ),
+)
+
+FINDERS = (BLOOD_CELLS, HEART_SIZE, BRAIN_LESIONS, POLYPS)

@@ -54,7 +54,7 @@ KINDS: Mapping[str, str] = {
     "skin": "dermoscopy",
     "contradictions": "dermoscopy",
     "monkeypox": "photograph of skin",
-    "polyp_boxes": "endoscopy",
+    "polyp_boxes": "colonoscopy",
     "cervical_cells": "cervical smear",
     "head_ct": "head CT",
     "cats_dogs": "everyday photograph",

@@ -69,7 +69,7 @@ def test_the_shipped_check_ups() -> None:
         assert judged.low == pytest.approx(low)
         assert judged.mark in ("strong", "moderate", "weak")
         assert not (found["decision"]["weak"] and judged.mark != "weak")
-        assert not (judged.mark == "strong" and low < 0.9)
+        assert not (judged.mark == "strong" and low < (0.8 if found["task"] == "detection" else 0.9))
 
 
 def detector(*measurements: Any) -> dict[str, Any]:
@@ -103,3 +103,10 @@ def measured(high: Any, plain: Any = 0.06) -> dict[str, Any]:
 )
 def test_well_found_boxes_may_measure_badly(judged: dict[str, Any], mark: str) -> None:
     assert judge_strength(judged).mark == mark
+
+
+def test_a_detector_that_never_saw_a_picture_without_is_not_strong() -> None:
+    sought = {**detector(), "roles": {"labels": {"polyp": {"role": "sought", "danger": 1}}}}
+    assert judge_strength(sought).mark == "moderate"
+    assert judge_strength({**sought, "decision": {"measured": {"flagged_without": {"value": 0.1}}}}).mark == "strong"
+    assert judge_strength({**sought, "roles": {"labels": "polyp"}}).mark == "strong"

@@ -12,9 +12,10 @@ The rule, in this order:
 - *moderate*: all others.
 
 Of a detector the average precision at an overlap of one half (mAP50) takes the place of the AUC: strong from .80 on,
-weak below .50. Its true boxes are the examples; the false flags are those of whole pictures, where these were
-measured. One that computes measurements from its boxes is strong only where, at the upper end, none of them is off by
-more than half of what always saying the mean would be off by: well found boxes may measure badly.
+weak below .50. Its true boxes are the examples; the false flags are those of whole pictures. One that looks for
+something and was judged on no picture without it is moderate at most: how often it marks nothing is not known. One that
+computes measurements from its boxes is strong only where, at the upper end, none of them is off by more than half of
+what always saying the mean would be off by: well found boxes may measure badly.
 
 It is a word for choosing, no figure: the card has those.
 """
@@ -58,6 +59,8 @@ class Strength:
         Whether it is a detector, of which `low` is that of the average precision.
     coarse : bool
         Whether it measures, and one of its measurements is too far off, or was not judged.
+    unopposed : bool
+        Whether it is a detector that looks for something, and no picture without it judged it.
     """
 
     mark: Mark
@@ -69,6 +72,7 @@ class Strength:
     misses: bool = False
     places: bool = False
     coarse: bool = False
+    unopposed: bool = False
 
 
 NOT_JUDGED = Strength(mark="unknown")
@@ -99,6 +103,7 @@ def judge_strength(card: Mapping[str, Any]) -> Strength:
         places=places,
         coarse=places and any(not _is_fine(m) for m in _list(card.get("measurements"))),
     )
+    known = replace(known, unopposed=places and _seeks(card) and known.false_flags is None)
     return replace(known, mark=_mark(known))
 
 
@@ -108,6 +113,12 @@ def _count_boxes(card: Mapping[str, Any]) -> float | None:
     counts = [as_number(_inner(row, "boxes")) for row in rows] if isinstance(rows, list) else []
     known = [n for n in counts if n is not None]
     return sum(known) if known else None
+
+
+def _seeks(card: Mapping[str, Any]) -> bool:
+    """Tell whether a label is looked for."""
+    labels = _inner(card, "roles", "labels")
+    return isinstance(labels, Mapping) and any(_inner(role, "role") == "sought" for role in labels.values())
 
 
 def _is_fine(measurement: Any) -> bool:
@@ -131,7 +142,7 @@ def _mark(known: Strength) -> Mark:
         return "weak"
     many = examples >= STRONG_EXAMPLES and groups >= STRONG_GROUPS
     holds = known.elsewhere is None or known.elsewhere >= STRONG_ELSEWHERE
-    holds = holds and not known.coarse
+    holds = holds and not known.coarse and not known.unopposed
     quiet = flags <= STRONG_FALSE_FLAGS
     return "strong" if low >= strong and many and holds and quiet else "moderate"
 

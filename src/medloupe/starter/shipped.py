@@ -27,7 +27,7 @@ from medloupe.version import __version__
 EVERYDAY = "imagenet"
 CHECKUPS = Path(str(files("medloupe"))) / "starter" / "checkups"
 GROUP = "medloupe.checkups"
-ELSEWHERE = ("brain_lesions", "breast-tissue", "covid", "monkeypox", "retina", "retina-referable", "skin")
+ELSEWHERE = ("brain_lesions", "breast-tissue", "covid", "monkeypox", "polyps", "retina", "retina-referable", "skin")
 """Names in medloupe-research, known here so that who asks for one that is not installed is told where it is."""
 SHOWN = 5  # labels answered of ImageNet's thousand
 
