@@ -11,7 +11,7 @@ from medloupe.starter.shipped import EVERYDAY
 if TYPE_CHECKING:
     from medloupe.serving.engine.checkup import CheckUp
 
-GROUPS = ("chest", "blood", "brain", "skin", "breast", "eye", "heart", "own", "everyday")
+GROUPS = ("chest", "blood", "brain", "skin", "breast", "eye", "heart", "bowel", "own", "everyday")
 """In an order in which those of two shipped check-ups and those of one fill a row of three together."""
 _KINDS = {  # what a card says that its pictures are of
     "chest x-ray": "chest",
@@ -25,6 +25,7 @@ _KINDS = {  # what a card says that its pictures are of
     "breast ultrasound": "breast",
     "breast histology": "breast",
     "ecg": "heart",
+    "colonoscopy": "bowel",
 }
 _DRAWN_APART = {"blood smear": "smear", "retinal oct": "layers"}
 """Kinds that look other than the drawings of their group; of some there are none."""
