@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 
 import ecgmodels
@@ -93,9 +92,8 @@ def test_the_part_that_is_drawn_is_told(ecg_live: Live) -> None:
 
 
 def test_a_refused_ecg_is_drawn_but_not_judged(ecg_live: Live) -> None:
-    random = np.random.default_rng(5)
-    noise = replace(TWO, samples=random.normal(0, 0.5, TWO.samples.shape).astype(np.float32))
-    page = ask(ecg_live, "/checkups/beats", {"n.npz": ecgsaved.npz(noise)}, part=True)
+    crackle = ecgmodels.crackle(TWO.leads, 5, TWO.seconds, TWO.rate)
+    page = ask(ecg_live, "/checkups/beats", {"n.npz": ecgsaved.npz(crackle)}, part=True)
     assert "This is not an ECG this check-up knows" in page.text
     assert drawings(page) and "Class of beat" not in page.text and 'class="shade"' not in page.text
     assert not [e for s in drawings(page) for e in s.iter() if e.attrib.get("font-weight") == "700"]

@@ -157,3 +157,10 @@ def ecg_live(ecg_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     """A server with check-ups of ECGs and of pictures, which keeps what it is sent."""
     with running(ecg_home, "--keep-images") as server:
         yield server
+
+
+def crackle(leads: tuple[str, ...], seed: int, seconds: float = 20, rate: float = 360) -> Signal:
+    """Spikes at random among noise: something stands out of it, and it is no ECG."""
+    heights = np.random.default_rng(seed).standard_cauchy((len(leads), round(seconds * rate)))
+    samples = np.clip(0.2 * heights, -6, 6).astype(np.float32)
+    return Signal(samples=samples, rate=rate, leads=leads, source="made")
