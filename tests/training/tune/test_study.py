@@ -167,9 +167,9 @@ def test_a_trial_whose_worker_was_killed_goes_on_from_its_checkpoint(
 @pytest.mark.slow
 @pytest.mark.usefixtures("studies")
 def test_a_trial_outlives_a_database_that_is_started_anew(postgres_server: Server, tmp_path: Path) -> None:
-    long = replace(RECIPE, epochs=25)
+    long = replace(RECIPE, epochs=200)  # so that it takes longer than the database to start
     task = replace(make_task(tmp_path, minutes=100), recipe=long)
-    setup = replace(prepare_trials(task, nothing), epochs=25)
+    setup = replace(prepare_trials(task, nothing), epochs=200)
     worker = shared.StudyWorker(name=setup.folder.name, setup=setup, usual=long)()
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(worker, 0)
@@ -179,10 +179,10 @@ def test_a_trial_outlives_a_database_that_is_started_anew(postgres_server: Serve
             time.sleep(0.02)
         postgres_server.stop()
         postgres_server.start()
-        running.result(120)
+        running.result(300)
     (trial,) = studystore.open_study(setup.folder.name).trials
     assert trial.state == optuna.trial.TrialState.COMPLETE
-    assert max(trial.intermediate_values) == 25
+    assert max(trial.intermediate_values) == 200
 
 
 @pytest.mark.usefixtures("studies")
