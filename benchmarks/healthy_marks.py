@@ -25,18 +25,16 @@ from medloupe.data.reading import read
 from medloupe.data.records import Record
 from medloupe.inference.find import find_model
 from medloupe.inference.pictures import Predictor
+from medloupe.metrics.weighted import wilson
 from medloupe.model.decision import Decision
-
-Z = 1.96
 
 
 def share(k: int, n: int) -> str:
     """k of n with Wilson's interval."""
     if not n:
         return "–"
-    p, z = k / n, Z**2 / n
-    middle, half = (p + z / 2) / (1 + z), Z * np.sqrt(p * (1 - p) / n + z / (4 * n)) / (1 + z)
-    return f"{p:.3f} ({middle - half:.3f}–{middle + half:.3f})"
+    low, high = wilson(k, n)
+    return f"{k / n:.3f} ({low:.3f}–{high:.3f})"
 
 
 def row(name: str, predictor: Predictor, lines: Mapping[str, float], records: Sequence[Record]) -> str:

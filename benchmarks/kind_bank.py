@@ -42,14 +42,11 @@ from medloupe.training.pipeline.apart import Apart, set_apart
 MORE: Mapping[str, str] = {
     "breast_idc": "histology",
     "breakhis_tiny": "histology",
-    "cervical_cells": "smear of the cervix",
     "chest_adult": "chest X-ray",
     "chest_nodule": "chest X-ray",
     "chest_findings_more": "chest X-ray",
     "covid_ct": "chest CT",
-    "head_ct": "head CT",
     "oct_four": "retinal OCT",
-    "polyp_boxes": "endoscopy",
 }
 """Sets beside those of scripts/kind_sights.py, and what they show."""
 FEW = (8, 12, 20, 40)

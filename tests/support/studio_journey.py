@@ -16,6 +16,8 @@ from PIL import Image
 import marks
 from browsing import playwright
 
+FILMED = 48  # pictures of each class that the fake camera shows
+
 
 class Clicks:
     """Presses what a person presses. count: how often; choosing files is two, the button and the dialogue."""
@@ -64,12 +66,12 @@ def wait_for_audit(page: Any) -> None:
     page.wait_for_function("() => !document.querySelector('.auditline.busy')", timeout=180_000)
 
 
-def fake_camera(film: Path, kinds: Sequence[str], count: int = 48, side: int = 480) -> list[str]:
+def fake_camera(film: Path, kinds: Sequence[str], side: int = 480) -> list[str]:
     """Write a film of generated pictures, one class after the other, three a second; the options of Chromium for it."""
     header = f"YUV4MPEG2 W{side} H{side} F3:1 Ip A1:1 C420jpeg\n".encode()
     with film.open("wb") as out:
         out.write(header)
-        for kind, number in product(kinds, range(count)):
+        for kind, number in product(kinds, range(FILMED)):
             shown = Image.open(io.BytesIO(marks.mark(kind, number))).resize((side, side)).convert("YCbCr")
             bright, *colours = shown.split()
             out.write(b"FRAME\n" + bright.tobytes())
@@ -92,10 +94,10 @@ def add_classes(clicks: Clicks, names: Sequence[str]) -> None:
 
 
 class Watcher:
-    """Tells which class the film shows just now, as somebody who looks at it. count: pictures of each class there."""
+    """Tells which class the film shows just now, as somebody who looks at it."""
 
-    def __init__(self, page: Any, kinds: Sequence[str], count: int = 48):
-        self._page, self._told = page, [(kind, n) for kind in kinds for n in range(count)]
+    def __init__(self, page: Any, kinds: Sequence[str]):
+        self._page, self._told = page, [(kind, n) for kind in kinds for n in range(FILMED)]
         self._known = np.stack([self._small(Image.open(io.BytesIO(marks.mark(*one)))) for one in self._told])
 
     def now(self) -> tuple[str, int]:
@@ -140,7 +142,7 @@ def photograph(clicks: Clicks, names: Sequence[str], count: int) -> None:
             watcher.wait_for(name, 8)
             page.mouse.down()
             clicks.count += 1
-            while _taken(shutter) < count and watcher.now()[0] == name and watcher.now()[1] < 45:
+            while _taken(shutter) < count and watcher.now()[0] == name and watcher.now()[1] < FILMED - 3:
                 page.wait_for_timeout(50)
             page.mouse.up()
             if _taken(shutter) >= count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -29,12 +30,16 @@ one in four otherwise than without, 5 to 9."""
 def drop_bad_leads(signal: Signal) -> tuple[Signal, tuple[str, ...]]:
     """Make bad leads NaN, with a sentence about each; `describe_fault` says when nothing is left."""
     faults = [_lead_fault(lead, signal.rate) for lead in signal.samples]
+    notes = [f"{_lead_title(signal, k)} {fault} and is left out." for k, fault in enumerate(faults) if fault]
+    return _without_bad(signal, faults), tuple(notes)
+
+
+def _without_bad(signal: Signal, faults: Sequence[str]) -> Signal:
     if not any(faults):
-        return signal, ()
+        return signal
     samples = signal.samples.copy()
     samples[[bool(fault) for fault in faults]] = np.nan
-    notes = [f"{_lead_title(signal, k)} {fault} and is left out." for k, fault in enumerate(faults) if fault]
-    return replace(signal, samples=samples), tuple(notes)
+    return replace(signal, samples=samples)
 
 
 def describe_fault(signal: Signal) -> str:
@@ -59,7 +64,7 @@ def describe_fault(signal: Signal) -> str:
             f"Its regular beats come {beats:.0f} times a minute at {signal.rate:g} Hz; "
             "hearts beat 20 to 300 times: the sampling rate may be wrong."
         )
-    if not beats and _hides_beats(signal):
+    if not beats and _hides_beats(_without_bad(signal, faults)):
         return (
             "In none of its leads does a heartbeat stand out from the noise. Where someone is unwell, look at the"
             " person first: a heart without clear beats is an emergency."
@@ -68,10 +73,10 @@ def describe_fault(signal: Signal) -> str:
 
 
 def _hides_beats(signal: Signal) -> bool:
-    """Tell whether beats stand out in no sound lead of at least two seconds, once wander and hum are removed."""
+    """Tell whether beats stand out in no lead of at least two seconds, once wander and hum are removed."""
     if signal.seconds < SHORT_SECONDS:
         return False
-    clean = resample(remove_noise(drop_bad_leads(signal)[0]), DETECTION_RATE)
+    clean = resample(remove_noise(signal), DETECTION_RATE)
     return max(measure_prominence(lead) for _, lead, _ in recorded_leads(clean)) < _STANDS_OUT
 
 

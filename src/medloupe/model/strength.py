@@ -92,18 +92,19 @@ def judge_strength(card: Mapping[str, Any]) -> Strength:
     if places:
         examples = _count_boxes(card)
     elsewhere = as_number(_inner(card, "adapted", "figures", "after", "auc", "low"))
+    false_flags = as_number(_inner(card, "decision", "measured", "flagged_without", "value"))
     known = Strength(
         mark="moderate",
         low=low,
         examples=None if examples is None else int(examples),
         groups=None if groups is None else int(groups),
         elsewhere=elsewhere,
-        false_flags=as_number(_inner(card, "decision", "measured", "flagged_without", "value")),
+        false_flags=false_flags,
         misses=bool(_inner(card, "decision", "weak")),
         places=places,
         coarse=places and any(not _is_fine(m) for m in _list(card.get("measurements"))),
+        unopposed=places and _seeks(card) and false_flags is None,
     )
-    known = replace(known, unopposed=places and _seeks(card) and known.false_flags is None)
     return replace(known, mark=_mark(known))
 
 
